@@ -1,0 +1,210 @@
+"""The tables that flow between the steps: their columns, stated once; one check; Parquet, TSV and FASTA.
+
+A table's columns are listed in order with a kind: ``text``, ``int``, ``float``. A kind with ``?`` may be null.
+Coordinates are bp, 0-based half-open. Sequences are upper case.
+"""
+
+import gzip
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+from diffusion_bert.errors import UserError
+
+Columns = Mapping[str, str]
+
+# One peak of one track. ``summit`` is the absolute position of the summit (bp), null where the file has none.
+PEAKS: Columns = {
+    "chrom": "text",
+    "start": "int",
+    "end": "int",
+    "strand": "text",
+    "summit": "int?",
+    "score": "float",
+    "track": "text",
+    "label": "text",
+}
+
+# One fixed-width window. Labelled sequences without coordinates have null chrom, start, end and summit.
+WINDOWS: Columns = {
+    "chrom": "text?",
+    "start": "int?",
+    "end": "int?",
+    "strand": "text",
+    "summit": "int?",
+    "track": "text",
+    "label": "text",
+    "score": "float",
+    "sequence": "text",
+}
+
+# What became of a track's peaks on one chromosome: one row a filter, in the order the filters apply.
+FUNNEL: Columns = {"chrom": "text?", "track": "text", "label": "text", "stage": "text", "kept": "int", "dropped": "int"}
+
+# How many windows of each label went where.
+SPLIT_SUMMARY: Columns = {"label": "text", "train": "int", "validation": "int", "test": "int"}
+
+# Generated (or floor, or external) sequences. ``bits_per_base`` is an upper bound of -log2 p / length under the model.
+SEQUENCES: Columns = {
+    "name": "text",
+    "label": "text",
+    "seed": "int?",
+    "length": "int",
+    "bits_per_base": "float?",
+    "sequence": "text",
+}
+
+# Every evaluation, one number a row. ``set``: generated, ceiling, or a floor's name. ``label``: "all" or one label.
+# A number that cannot be had is null and its ``note`` says why.
+EVALUATION: Columns = {
+    "metric": "text",
+    "label": "text",
+    "set": "text",
+    "value": "float?",
+    "ci_low": "float?",
+    "ci_high": "float?",
+    "n": "int",
+    "note": "text?",
+}
+
+# The training curve: one row a validation.
+TRAINING: Columns = {
+    "step": "int",
+    "epoch": "float",
+    "train_bits_per_base": "float",
+    "validation_bits_per_base": "float",
+    "learning_rate": "float",
+    "tokens_per_second": "float",
+}
+
+_DTYPES = {"text": "str", "int": "int64", "int?": "Int64", "float": "float64", "float?": "float64", "text?": "str"}
+
+
+def check(frame: pd.DataFrame, columns: Columns, what: str) -> pd.DataFrame:
+    """The frame with exactly these columns, in this order and of these kinds; a UserError names what is amiss.
+
+    what: how the message calls the table (a path, mostly).
+    """
+    missing = [name for name in columns if name not in frame]
+    extra = [name for name in frame if name not in columns]
+    if missing or extra:
+        raise UserError(
+            f"{what}: columns {', '.join(columns)} were expected;"
+            + (f" missing: {', '.join(missing)};" if missing else "")
+            + (f" not expected: {', '.join(map(str, extra))};" if extra else ""),
+            "Remove the file so that the step which writes it runs again.",
+        )
+    out = {}
+    for name, kind in columns.items():
+        column = frame[name]
+        if not kind.endswith("?") and column.isna().any():
+            raise UserError(
+                f"{what}: column {name} has no value in row {int(column.isna().to_numpy().argmax()) + 1}.",
+                "Remove the file so that the step which writes it runs again.",
+            )
+        out[name] = column.astype(_DTYPES[kind])
+    return pd.DataFrame(out, columns=list(columns)).reset_index(drop=True)
+
+
+def empty(columns: Columns) -> pd.DataFrame:
+    """A table of these columns without rows."""
+    return check(pd.DataFrame({name: [] for name in columns}), columns, "an empty table")
+
+
+@contextmanager
+def written_beside(path: str | Path) -> Iterator[Path]:
+    """A path beside ``path`` to write to; renamed onto it when the block ends well, removed when it does not."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_parquet(frame: pd.DataFrame, path: str | Path, columns: Columns) -> None:
+    """Check, then write atomically (zstd, no index)."""
+    frame = check(frame, columns, str(path))
+    with written_beside(path) as part:
+        frame.to_parquet(part, index=False, compression="zstd")
+
+
+def read_parquet(path: str | Path, columns: Columns) -> pd.DataFrame:
+    """Read and check a table that this workflow wrote."""
+    return check(pd.read_parquet(path), columns, str(path))
+
+
+def write_tsv(frame: pd.DataFrame, path: str | Path, columns: Columns) -> None:
+    """Check, then write atomically, tab-separated with a header; null is the empty field."""
+    frame = check(frame, columns, str(path))
+    with written_beside(path) as part:
+        frame.to_csv(part, sep="\t", index=False)
+
+
+def read_tsv(path: str | Path, columns: Columns) -> pd.DataFrame:
+    """Read and check a table that this workflow wrote; only the empty field is null."""
+    frame = pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""], dtype={
+        name: "str" for name, kind in columns.items() if kind.startswith("text")
+    })
+    return check(frame, columns, str(path))
+
+
+def write_fasta(frame: pd.DataFrame, path: str | Path) -> None:
+    """Write SEQUENCES rows as FASTA: ``>name label=... seed=... bits_per_base=...``, one line a sequence."""
+    frame = check(frame, SEQUENCES, str(path))
+    with written_beside(path) as part, open(part, "w") as handle:
+        for row in frame.itertuples(index=False):
+            fields = [row.name, f"label={row.label}"]
+            if not pd.isna(row.seed):
+                fields.append(f"seed={row.seed}")
+            if not pd.isna(row.bits_per_base):
+                fields.append(f"bits_per_base={row.bits_per_base:.4f}")
+            handle.write(f">{' '.join(fields)}\n{row.sequence}\n")
+
+
+def read_fasta(path: str | Path) -> pd.DataFrame:
+    """The records of a FASTA file (plain or gzip) as columns ``name``, ``description``, ``sequence`` (as written).
+
+    Raises UserError, with the line, where the file is not FASTA or a record is empty.
+    """
+    path = Path(path)
+    with open(path, "rb") as raw:
+        compressed = raw.read(2) == b"\x1f\x8b"
+    names, descriptions, sequences = [], [], []
+    parts: list[str] = []
+
+    def finish(line: int) -> None:
+        if names and not parts:
+            raise UserError(
+                f"{path}: record {names[-1]} that ends before line {line} has no sequence.",
+                "Remove the record or give it one.",
+            )
+        if names:
+            sequences.append("".join(parts))
+            parts.clear()
+
+    with (gzip.open if compressed else open)(path, "rt") as handle:
+        number = 0
+        for number, line in enumerate(handle, start=1):  # noqa: B007 - the last number is used below
+            line = line.strip()
+            if line.startswith(">"):
+                finish(number)
+                name, _, description = line[1:].strip().partition(" ")
+                if not name:
+                    raise UserError(f"{path}, line {number}: a record without a name.", "Write a name after the '>'.")
+                names.append(name)
+                descriptions.append(description)
+            elif line:
+                if not names:
+                    raise UserError(
+                        f"{path}, line {number}: FASTA begins with a line that starts with '>', this one does not.",
+                        "Give a FASTA file, or name the right format.",
+                    )
+                parts.append(line)
+        finish(number + 1)
+    return pd.DataFrame({"name": names, "description": descriptions, "sequence": sequences}, dtype="str")
