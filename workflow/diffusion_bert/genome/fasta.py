@@ -1,0 +1,256 @@
+"""The genome: any usual file to one plain FASTA with its index, and a chromosome of it as an array.
+
+Letters keep their case (lower case marks repeats). The index is samtools' ``.fai``: name, length (bp), offset of the
+first base (bytes), bases a line, bytes a line.
+"""
+
+import gzip
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from diffusion_bert.errors import UserError
+from diffusion_bert.tables import written_beside
+
+_LINE = 100  # bases a line of the FASTA that is written
+_CHUNK = 1 << 24
+_LETTERS = b"ACGTNRYKMSWBDHVacgtnrykmswbdhv"
+_TWO_BIT = (b"\x43\x27\x41\x1a", b"\x1a\x41\x27\x43")
+_ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
+
+
+def index_genome(source: str | Path, destination: str | Path) -> dict[str, int]:
+    """Write ``destination`` (plain FASTA, names cut at the first space, even lines) and ``destination``.fai.
+
+    source: FASTA, plain, gzip or bgzip, or 2bit of either byte order; recognised by content, not by name.
+    Returns the chromosomes' lengths (bp). Holds one chromosome in memory at a time.
+    Raises UserError for a file that is neither, a record without sequence, a name twice, a letter that is no IUPAC
+    code of DNA (line ends and case aside), and a damaged gzip.
+    """
+    source, destination = Path(source), Path(destination)
+    sizes: dict[str, int] = {}
+    index = []
+    with written_beside(destination) as part, written_beside(f"{destination}.fai") as part_fai:
+        with part.open("wb") as out:
+            for name, sequence in _records(source):
+                _check_record(source, name, sequence, sizes)
+                out.write(b">" + name.encode() + b"\n")
+                index.append(f"{name}\t{len(sequence)}\t{out.tell()}\t{_LINE}\t{_LINE + 1}\n")
+                _write_lines(out, sequence)
+                sizes[name] = len(sequence)
+        if not sizes:
+            raise UserError(f"{source} holds no sequence.", "Give the genome as FASTA (plain, gzip, bgzip) or 2bit.")
+        part_fai.write_text("".join(index))
+    return sizes
+
+
+def chromosome_sizes(fai: str | Path) -> dict[str, int]:
+    """Lengths (bp) by chromosome, in the genome's order. ``fai``: the index that ``index_genome`` wrote."""
+    return {name: row[0] for name, row in _read_index(Path(fai)).items()}
+
+
+def read_chromosome(fasta: str | Path, chrom: str) -> np.ndarray:
+    """One chromosome's letters as they stand in an indexed plain FASTA: uint8 array (length,), ASCII.
+
+    Takes twice the chromosome's length in memory while it reads. Raises UserError when the index has no such name or
+    does not fit the file.
+    """
+    fasta = Path(fasta)
+    index = _read_index(Path(f"{fasta}.fai"))
+    if chrom not in index:
+        raise UserError(
+            f"{fasta} has no chromosome {chrom}; it has {_some(index)}.",
+            "Name chromosomes as the genome does (see the first column of its .fai).",
+        )
+    length, offset, bases, width = index[chrom]
+    full, rest = divmod(length, bases)
+    raw = np.fromfile(fasta, dtype=np.uint8, count=full * width + rest, offset=offset)
+    if len(raw) < length + full * (width - bases) - (0 if rest else width - bases):
+        raise UserError(f"{fasta} is shorter than its index says.", "Remove the FASTA and its .fai, and run again.")
+    out = np.empty(length, dtype=np.uint8)
+    lines = raw[: full * width]
+    if len(lines) < full * width:  # the file ends without the last line's end
+        lines = np.concatenate([lines, np.zeros(full * width - len(lines), dtype=np.uint8)])
+    out[: full * bases].reshape(full, bases)[:] = lines.reshape(full, width)[:, :bases]
+    out[full * bases :] = raw[full * width : full * width + rest]
+    return out
+
+
+def expand_chroms(patterns: Iterable[str | int], names: Iterable[str] | None = None) -> list[str]:
+    """The chromosomes that the patterns mean, each once, in the order stated.
+
+    A pattern is a name or a range that includes both ends: ``chr1-22``, ``chr1-chr22``, ``1-22``; Roman numerals too
+    (``chrI-XVI``). A chromosome's own name wins over a reading as a range (``HLA-A``).
+    names: the genome's chromosomes; ``1`` then finds ``chr1`` and ``chr1`` finds ``1``, and a name that is in neither
+    form there is a UserError. Without names nothing is looked up.
+    """
+    known = None if names is None else dict.fromkeys(names)
+    found: dict[str, None] = {}
+    for pattern in map(str, patterns):
+        for name in [pattern] if known is not None and pattern in known else _expand(pattern.strip()):
+            found[name if known is None else _known_as(name, pattern, known)] = None
+    return list(found)
+
+
+def _expand(pattern: str) -> list[str]:
+    if not pattern:
+        raise UserError("A chromosome's name is empty.", "Write a name (chr1) or a range (chr1-22).")
+    first, dash, last = pattern.rpartition("-")
+    match = re.fullmatch(r"(.*?)(\d+|[IVXLC]+)", first) if dash else None
+    if not match:
+        return [pattern]
+    prefix, low = match.groups()
+    high = last.removeprefix(prefix)
+    if low.isdigit() and high.isdigit():
+        numbers, spell = (int(low), int(high)), str
+    elif _is_roman(low) and _is_roman(high):
+        numbers, spell = (_arabic(low), _arabic(high)), _roman
+    else:
+        raise UserError(
+            f"The range of chromosomes {pattern} does not go from one number to another.",
+            "Write both ends in one numbering, as in chr1-22, and name the others (chrX) one by one.",
+        )
+    if numbers[0] > numbers[1]:
+        raise UserError(f"The range of chromosomes {pattern} runs backwards.", "Write the lower number first.")
+    return [f"{prefix}{spell(number)}" for number in range(numbers[0], numbers[1] + 1)]
+
+
+def _known_as(name: str, pattern: str, known: dict[str, None]) -> str:
+    for candidate in (name, f"chr{name}", name.removeprefix("chr")):
+        if candidate in known:
+            return candidate
+    of = "" if name == pattern else f" (of {pattern})"
+    raise UserError(
+        f"Chromosome {name}{of} is not in the genome, which has {_some(known)}.",
+        "Name chromosomes as the genome does, or narrow the range.",
+    )
+
+
+def _roman(number: int) -> str:
+    spelled = ""
+    for letters, value in (("C", 100), ("XC", 90), ("L", 50), ("XL", 40), ("X", 10), ("IX", 9), ("V", 5), ("IV", 4)):
+        spelled += letters * (number // value)
+        number %= value
+    return spelled + "I" * number
+
+
+def _arabic(text: str) -> int:
+    values = [_ROMAN[letter] for letter in text]
+    return sum(v if v >= max(values[i + 1 :], default=0) else -v for i, v in enumerate(values))
+
+
+def _is_roman(text: str) -> bool:
+    return bool(text) and set(text) <= set(_ROMAN) and _roman(_arabic(text)) == text
+
+
+def _some(names: Iterable[str], limit: int = 8) -> str:
+    names = list(names)
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def _read_index(fai: Path) -> dict[str, tuple[int, int, int, int]]:
+    index = {}
+    for number, line in enumerate(fai.read_text().splitlines(), start=1):
+        fields = line.split("\t")
+        if len(fields) < 5 or not all(field.isdigit() for field in fields[1:5]):
+            raise UserError(
+                f"{fai}, line {number}: name, length, offset, bases a line and bytes a line were expected.",
+                "Remove the FASTA and its .fai, and run again.",
+            )
+        index[fields[0]] = tuple(map(int, fields[1:5]))
+    return index
+
+
+def _check_record(source: Path, name: str, sequence: bytes, seen: dict[str, int]) -> None:
+    if name in seen:
+        raise UserError(f"{source} has two records named {name}.", "Name each chromosome once.")
+    if not sequence:
+        raise UserError(f"{source}: record {name} has no sequence.", "Remove the record or give it one.")
+    others = sequence.translate(None, _LETTERS)
+    if others:
+        raise UserError(
+            f"{source}: record {name} holds {chr(others[0])!r} ({len(others)} such letters), no letter of DNA.",
+            "Give a genome in the letters ACGT, N and the IUPAC codes of DNA.",
+        )
+
+
+def _write_lines(out, sequence: bytes) -> None:
+    full = len(sequence) // _LINE
+    step = _CHUNK // _LINE
+    letters = np.frombuffer(sequence, dtype=np.uint8)
+    for low in range(0, full, step):
+        high = min(full, low + step)
+        lines = np.full((high - low, _LINE + 1), ord("\n"), dtype=np.uint8)
+        lines[:, :_LINE] = letters[low * _LINE : high * _LINE].reshape(-1, _LINE)
+        out.write(lines)
+    if len(sequence) % _LINE:
+        out.write(sequence[full * _LINE :] + b"\n")
+
+
+def _records(source: Path) -> Iterator[tuple[str, bytes]]:
+    """Name and letters of each record, line ends taken out."""
+    if not source.is_file():
+        raise UserError(f"The genome {source} does not exist.", "Give the path of a FASTA or 2bit file.")
+    with source.open("rb") as raw:
+        magic = raw.read(4)
+    if magic in _TWO_BIT:
+        yield from _two_bit_records(source)
+        return
+    with gzip.open(source) if magic[:2] == b"\x1f\x8b" else source.open("rb") as handle:
+        try:
+            yield from _fasta_records(source, handle)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise UserError(f"{source} is damaged: {error}.", "Fetch the file again.") from error
+
+
+def _two_bit_records(source: Path) -> Iterator[tuple[str, bytes]]:
+    from Bio import SeqIO
+
+    with source.open("rb") as handle:
+        try:
+            for record in SeqIO.parse(handle, "twobit"):
+                yield record.id, bytes(record.seq)
+        except (ValueError, IndexError) as error:
+            raise UserError(f"{source} is damaged: {error}.", "Fetch the file again.") from error
+
+
+def _fasta_records(source: Path, handle) -> Iterator[tuple[str, bytes]]:
+    name, parts = None, []
+    for chunk in _whole_lines(handle):
+        before, *records = (b"\n" + chunk).split(b"\n>")
+        parts.append(before.translate(None, b"\r\n"))
+        if parts[-1] and name is None:
+            raise UserError(
+                f"{source} is no FASTA: it begins with {parts[-1][:20].decode('latin-1')!r}, not with '>'.",
+                "Give the genome as FASTA (plain, gzip, bgzip) or 2bit.",
+            )
+        for record in records:
+            if name is not None:
+                yield name, b"".join(parts)
+            header, _, letters = record.partition(b"\n")
+            if not header.split() or header[:1].isspace():
+                raise UserError(
+                    f"{source}: a record without a name follows {name or 'the beginning of the file'}.",
+                    "Write the chromosome's name straight after each '>'.",
+                )
+            name, parts = header.split()[0].decode("utf-8", "replace"), [letters.translate(None, b"\r\n")]
+    if name is not None:
+        yield name, b"".join(parts)
+
+
+def _whole_lines(handle) -> Iterator[bytes]:
+    """The file in chunks that end at the end of a line."""
+    rest = b""
+    while block := handle.read(_CHUNK):
+        cut = block.rfind(b"\n") + 1
+        if not cut:
+            rest += block
+            continue
+        yield rest + block[:cut]
+        rest = block[cut:]
+    if rest:
+        yield rest
