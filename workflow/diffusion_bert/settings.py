@@ -1,0 +1,346 @@
+"""The user's config and track sheet: read, checked as a whole before any job runs, and filled with defaults.
+
+Only the standard library, PyYAML and jsonschema are imported: the Snakefile calls this on each parse.
+Every mistake found is told in one message, each with the key (and its file and line, where there is one) and a remedy.
+"""
+
+import csv
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from diffusion_bert.errors import UserError
+
+Config = dict[str, Any]
+Place = tuple[str | int, ...]
+
+TRACK_FORMATS = {
+    "bigbed": (".bb", ".bigbed"),
+    "narrowpeak": (".narrowpeak",),
+    "broadpeak": (".broadpeak",),
+    "bed": (".bed",),
+}
+REMOTE = ("http://", "https://", "ftp://")
+ACCESSION = re.compile(r"^ENCFF[0-9]{3}[A-Z]{3}$")
+
+
+def load_config(config: Mapping[str, Any], files: list[str | Path], schema: Path) -> Config:
+    """The config with the schema's defaults filled in; UserError lists every mistake.
+
+    config: the merged config. files: the YAML files it came from, for line numbers and for names given twice (which
+    YAML parsers drop without a word). schema: the JSON schema's path.
+    """
+    rules = json.loads(Path(schema).read_text())
+    lines: dict[Place, str] = {}
+    problems = []
+    for file in files:
+        for place, where, twice in _yaml_keys(Path(file)):
+            lines[place] = where
+            if twice:
+                problems.append(f"{where}: {_dotted(place)} is given twice. Rename or remove one of them.")
+    plain = json.loads(json.dumps(config))  # Snakemake hands over ordered mappings
+    validator = jsonschema.Draft202012Validator(rules)
+    for error in sorted(validator.iter_errors(plain), key=lambda error: list(map(str, error.absolute_path))):
+        problems += _explain(error, lines)
+    if problems:
+        raise _all(problems)
+    filled = _with_defaults(plain, rules)
+    problems = [f"{_where(place, lines)}{text}" for place, text in _contradictions(filled)]
+    if problems:
+        raise _all(problems)
+    return filled
+
+
+def read_track_sheet(path: str | Path, schema: Path) -> list[dict[str, str]]:
+    """The rows of the track sheet (TSV), with ``format`` resolved from the source's name where that tells it.
+
+    UserError lists every mistake: missing or unknown column, bad value, a name given twice, the same source twice.
+    """
+    path = Path(path)
+    properties = json.loads(Path(schema).read_text())["properties"]
+    required = json.loads(Path(schema).read_text())["required"]
+    if not path.is_file():
+        raise UserError(f"The track sheet {path} does not exist.", "Set the key tracks to your sheet.")
+    with path.open(newline="", encoding="utf-8-sig") as handle:
+        rows = [(number, row) for number, row in enumerate(csv.reader(handle, delimiter="\t"), start=1)]
+    rows = [(n, row) for n, row in rows if any(cell.strip() for cell in row) and not row[0].startswith("#")]
+    if not rows:
+        raise UserError(f"The track sheet {path} is empty.", f"Its first line names the columns: {', '.join(required)}.")
+    line, header = rows[0]
+    problems = [
+        f"{path}, line {line}: the column {name} is missing. Columns are separated by tabs; needed are "
+        f"{', '.join(required)}."
+        for name in required
+        if name not in header
+    ]
+    problems += [
+        f"{path}, line {line}: the column {name!r} is not known.{_suggest(name, properties)}"
+        for name in header
+        if name not in properties
+    ]
+    problems += [f"{path}, line {line}: the column {name} stands twice. Remove one." for name in _twice(header)]
+    if problems:
+        raise _all(problems)
+    tracks: list[dict[str, str]] = []
+    first: dict[tuple[str, str], int] = {}
+    for number, cells in rows[1:]:
+        if len(cells) > len(header):
+            problems.append(
+                f"{path}, line {number}: {len(cells)} fields, but the header names {len(header)} columns. "
+                "Separate columns by single tabs."
+            )
+            continue
+        row = {name: cell.strip() for name, cell in zip(header, cells, strict=False) if cell.strip()}
+        for name in required:
+            if name not in row:
+                problems.append(f"{path}, line {number}: no {name}. {properties[name]['description']}")
+        for name, cell in row.items():
+            rule = properties[name]
+            if ("pattern" in rule and not re.match(rule["pattern"], cell)) or (
+                "enum" in rule and cell not in rule["enum"]
+            ):
+                choices = f" One of {', '.join(rule['enum'])}." if "enum" in rule else ""
+                problems.append(f"{path}, line {number}: {name} {cell!r} will not do. {rule['description']}{choices}")
+        for name in ("name", "source"):
+            key = (name, row.get(name, ""))
+            if key[1] and first.setdefault(key, number) != number:
+                problems.append(
+                    f"{path}, line {number}: the {name} {key[1]!r} stands in line {first[key]} already. "
+                    + ("Give each track a name of its own." if name == "name" else "Remove one of the two lines.")
+                )
+        row.setdefault("format", "auto")
+        row.setdefault("checksum", "")
+        if row["format"] == "auto":
+            row["format"] = format_of(row.get("source", ""))
+        tracks.append(row)
+    if not problems and not tracks:
+        problems.append(f"{path} names no track. Add a line for each peak file.")
+    if problems:
+        raise _all(problems)
+    return tracks
+
+
+def format_of(source: str) -> str:
+    """The track format that a file's name tells, or ``auto``. An ENCODE accession is fetched as bigBed."""
+    if ACCESSION.match(source):
+        return "bigbed"
+    name = source.split("?")[0].lower().removesuffix(".gz")
+    for form, suffixes in TRACK_FORMATS.items():
+        if name.endswith(suffixes):
+            return form
+    return "auto"
+
+
+def is_remote(source: str) -> bool:
+    """Whether a source is fetched (URL or ENCODE accession) rather than read from the file system."""
+    return source.lower().startswith(REMOTE) or ACCESSION.match(source) is not None
+
+
+def check_sources(sources: Mapping[str, str | None], made: str) -> None:
+    """Every local input must exist before the run starts; UserError lists those that do not.
+
+    sources: what needs the file (a key, or a line of the sheet) -> path or URL.
+    made: the prefix of files that the workflow makes itself.
+    """
+    problems = [
+        f"{what}: the file {source} does not exist (working folder: {Path.cwd()}). "
+        "Correct the path, which is taken from the working folder, or give a URL."
+        for what, source in sources.items()
+        if source and not is_remote(source) and not source.startswith(made) and not Path(source).is_file()
+    ]
+    if problems:
+        raise _all(problems)
+
+
+def check_labels(config: Config, labels: set[str]) -> None:
+    """The labels that ``generate.labels`` asks for must be labels of the tracks."""
+    asked = config["generate"]["labels"] or {}
+    problems = [
+        f"generate.labels.{label} is not a label of any track (labels: {', '.join(sorted(labels))})."
+        f"{_suggest(label, labels)}"
+        for label in asked
+        if label not in labels
+    ]
+    if problems:
+        raise _all(problems)
+
+
+def runs(config: Config) -> list[tuple[str, str]]:
+    """The (model, sampler) pairs to generate and evaluate, in the config's order."""
+    chosen = config["generate"]["runs"]
+    if chosen is None:
+        return [(model, sampler) for model in config["models"] for sampler in config["samplers"]]
+    return [(model, sampler) for model, samplers in chosen.items() for sampler in samplers]
+
+
+def _all(problems: list[str]) -> UserError:
+    if len(problems) == 1:
+        return UserError(problems[0], "Nothing has been run.")
+    listed = "".join(f"\n  {number}. {problem}" for number, problem in enumerate(problems, start=1))
+    return UserError(f"{len(problems)} mistakes in the configuration:{listed}\n", "Nothing has been run.")
+
+
+def _dotted(place: Place) -> str:
+    return ".".join(map(str, place)) or "the configuration"
+
+
+def _where(place: Place, lines: Mapping[Place, str]) -> str:
+    return f"{lines[place]}: " if place in lines else ""
+
+
+def _suggest(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(str(name), list(map(str, known)), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]}?" if close else f" Known here: {', '.join(map(str, known))}."
+
+
+def _twice(names: list[str]) -> list[str]:
+    return sorted({name for name in names if names.count(name) > 1})
+
+
+def _yaml_keys(path: Path) -> Iterator[tuple[Place, str, bool]]:
+    """Every key of a YAML file: its place, ``file, line n``, and whether its mapping has it already."""
+    try:
+        root = yaml.compose(path.read_text(), Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise UserError(
+            f"{path}{f', line {mark.line + 1}' if mark else ''} is not valid YAML: {getattr(error, 'problem', error)}.",
+            "Check indentation, colons and quotes there.",
+        ) from None
+
+    def walk(node: yaml.Node | None, place: Place) -> Iterator[tuple[Place, str, bool]]:
+        if isinstance(node, yaml.MappingNode):
+            seen = set()
+            for key, value in node.value:
+                inner = (*place, key.value)
+                yield inner, f"{path}, line {key.start_mark.line + 1}", key.value in seen
+                seen.add(key.value)
+                yield from walk(value, inner)
+        elif isinstance(node, yaml.SequenceNode):
+            for index, value in enumerate(node.value):
+                yield from walk(value, (*place, index))
+
+    yield from walk(root, ())
+
+
+def _explain(error: jsonschema.ValidationError, lines: Mapping[Place, str]) -> list[str]:
+    """One validation error as sentences that name the key, what was expected, and the remedy."""
+    place: Place = tuple(error.absolute_path)
+    key = _dotted(place)
+    meaning = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
+    at = _where(place, lines)
+    if error.validator == "additionalProperties":
+        known = error.schema.get("properties", {})
+        return [
+            f"{_where((*place, name), lines)}{_dotted((*place, name))} is not a known key.{_suggest(name, known)} "
+            "config/README.md lists every key."
+            for name in error.instance
+            if name not in known
+        ]
+    if error.validator == "required":
+        name = next(name for name in error.validator_value if name not in error.instance)
+        return [f"{at}{_dotted((*place, name))} is missing. {_description(error, name)} Add the key."]
+    if error.validator in ("oneOf", "not", "anyOf"):
+        return [
+            "The data are given either by genome and tracks, or by sequences, not by both or neither. "
+            "Keep one of the two (sequences also excludes simulate)."
+        ]
+    if "propertyNames" in error.absolute_schema_path:
+        return [
+            f"{at}{key}: the name {error.instance!r} will not do, since it names folders. "
+            "Use letters, digits, '_', '.' and '-', and begin with a letter or digit."
+        ]
+    if error.validator == "type":
+        wanted = error.validator_value
+        wanted = " or ".join(wanted) if isinstance(wanted, list) else wanted
+        return [f"{at}{key} is {error.instance!r}, expected {wanted}. {meaning} Correct the value."]
+    if error.validator == "enum":
+        return [
+            f"{at}{key} is {error.instance!r}, expected one of {', '.join(map(str, error.validator_value))}."
+            f"{_suggest(str(error.instance), error.validator_value)}"
+        ]
+    bounds = {
+        "minimum": "at least",
+        "maximum": "at most",
+        "exclusiveMinimum": "more than",
+        "exclusiveMaximum": "less than",
+        "minItems": "a number of entries of at least",
+        "minProperties": "a number of entries of at least",
+        "minLength": "a length of at least",
+        "pattern": "text that matches",
+    }
+    wanted = f"{bounds.get(error.validator, error.validator)} {error.validator_value}"
+    return [f"{at}{key} is {error.instance!r}, expected {wanted}. {meaning} Correct the value."]
+
+
+def _description(error: jsonschema.ValidationError, name: str) -> str:
+    return error.schema.get("properties", {}).get(name, {}).get("description", "")
+
+
+def _with_defaults(value: Any, rules: Mapping[str, Any]) -> Any:
+    """The value with the schema's defaults at every level, new objects throughout."""
+    if isinstance(value, dict):
+        out = {}
+        properties = rules.get("properties", {})
+        for name, rule in properties.items():
+            if name in value:
+                out[name] = _with_defaults(value[name], rule)
+            elif "default" in rule:
+                out[name] = _with_defaults(json.loads(json.dumps(rule["default"])), rule)
+        other = rules.get("additionalProperties")
+        for name in value:
+            if name not in out:
+                out[name] = _with_defaults(value[name], other if isinstance(other, dict) else {})
+        return out
+    if isinstance(value, list):
+        return [_with_defaults(item, rules.get("items", {})) for item in value]
+    return value
+
+
+def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
+    """What each key allows by itself, but not together."""
+    split = config["split"]
+    if split["by"] == "chromosome":
+        for part in ("validation", "test"):
+            if not split[part]:
+                yield (
+                    ("split", part),
+                    f"split.{part} names no chromosome, so the {part} split would be empty. "
+                    "Name at least one, or set split.by: fraction.",
+                )
+        if "sequences" in config and not config["sequences"]["columns"]["chrom"]:
+            yield (
+                ("split", "by"),
+                "split.by is chromosome, but sequences.columns.chrom names no column. "
+                "Name the table's column of chromosomes, or set split.by: fraction.",
+            )
+    elif split["fractions"]["validation"] + split["fractions"]["test"] >= 1:
+        yield ("split", "fractions"), "split.fractions leave nothing for training. Make their sum less than 1."
+    if "genome" in config and config["windows"]["width"] is None:
+        yield ("windows", "width"), "windows.width is null, but windows from a genome need one. Give it in bp."
+    for model, samplers in (config["generate"]["runs"] or {}).items():
+        place = ("generate", "runs", model)
+        if model not in config["models"]:
+            yield place, f"generate.runs names the model {model}, which models does not.{_suggest(model, config['models'])}"
+        for sampler in samplers:
+            if sampler not in config["samplers"]:
+                yield (
+                    place,
+                    f"generate.runs.{model} names the sampler {sampler}, which samplers does not."
+                    f"{_suggest(sampler, config['samplers'])}",
+                )
+        for sampler in _twice(samplers):
+            yield place, f"generate.runs.{model} names the sampler {sampler} twice. Remove one."
+    for name, sampler in config["samplers"].items():
+        refine = sampler["refine"]
+        if refine["passes"] and (refine["threshold"] is None) == (refine["fraction"] is None):
+            yield (
+                ("samplers", name, "refine"),
+                f"samplers.{name}.refine needs threshold or fraction, one of the two. Set one of them.",
+            )

@@ -1,0 +1,91 @@
+import re
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+# Snakemake hands sys.path on to every script, so this is how each of them finds the library, in any env and folder.
+WORKFLOW = Path(str(workflow.current_basedir)).resolve().parent
+sys.path.insert(0, str(WORKFLOW))
+
+from diffusion_bert.digests import code_digest
+from diffusion_bert.errors import UserError
+from diffusion_bert.genome.names import expand_chroms
+from diffusion_bert.settings import (
+    check_labels,
+    check_sources,
+    is_remote,
+    load_config,
+    read_track_sheet,
+    runs,
+)
+
+# Files below this folder are made by simulate_data, not brought by the user.
+SIMULATION = "resources/simulation/"
+
+try:
+    config = load_config(
+        config, workflow.configfiles, WORKFLOW / "schemas" / "config.schema.json"
+    )
+    TRACKS = {
+        track["name"]: track
+        for track in (
+            read_track_sheet(
+                config["tracks"], WORKFLOW / "schemas" / "tracks.schema.json"
+            )
+            if "tracks" in config
+            else []
+        )
+    }
+    GENOME = config.get("genome")
+    CHROMS = expand_chroms(GENOME["chroms"]) if GENOME else []
+    RUNS = runs(config)
+    if TRACKS:
+        check_labels(config, {track["label"] for track in TRACKS.values()})
+    check_sources(
+        {
+            **{
+                f"{config['tracks']}, track {name}": track["source"]
+                for name, track in TRACKS.items()
+            },
+            **(
+                {
+                    f"genome.{key}": GENOME[key]
+                    for key in ("source", "blacklist", "aliases")
+                }
+                if GENOME
+                else {"sequences.source": config["sequences"]["source"]}
+            ),
+            "evaluation.motifs.file": config["evaluation"]["motifs"]["file"],
+        },
+        made=SIMULATION,
+    )
+except UserError as error:
+    raise WorkflowError(str(error))
+
+
+wildcard_constraints:
+    chrom="|".join(map(re.escape, CHROMS)) or "none",
+    track="|".join(map(re.escape, TRACKS)) or "none",
+    model="|".join(map(re.escape, config["models"])),
+    sampler="|".join(map(re.escape, config["samplers"])),
+
+
+def code(rule):
+    """What the rule's result owes to the code: a change in any module its script imports re-runs the rule."""
+    return code_digest(WORKFLOW / "scripts" / f"{rule}.py", WORKFLOW)
+
+
+def local(source):
+    """A source that is a file here (or is simulated), as a rule's input; nothing for a remote one."""
+    return [] if source is None or is_remote(source) else [source]
+
+
+def windows_files(kind):
+    """The tables (``parquet``) or funnels (``funnel.tsv``) of all extraction jobs, in genome order."""
+    return [f"results/windows/{part}.{kind}" for part in CHROMS or ["sequences"]]
+
+
+def per_run(pattern):
+    """The pattern's file for each (model, sampler) pair that is to be generated."""
+    return [pattern.format(model=model, sampler=sampler) for model, sampler in RUNS]

@@ -1,0 +1,146 @@
+# What the run starts from: the simulated data of the embedded default, or the genome and tracks that the user names.
+
+
+if "simulate" in config:
+
+    rule simulate_data:
+        output:
+            genome=f"{SIMULATION}genome.fa",
+            truth=f"{SIMULATION}truth.tsv",
+            grammar=f"{SIMULATION}grammar.json",
+            tracks=[
+                track["source"]
+                for track in TRACKS.values()
+                if track["source"].startswith(SIMULATION)
+            ],
+        params:
+            settings=config["simulate"],
+            seed=config["seed"],
+            code=code("simulate_data"),
+        log:
+            "logs/simulate_data.log",
+        benchmark:
+            "results/benchmarks/simulate_data.tsv"
+        resources:
+            mem_mb=2000,
+            runtime=10,
+        conda:
+            "../../envs/windows.yaml"
+        message:
+            "Simulating a genome with planted enhancers"
+        script:
+            "../scripts/simulate_data.py"
+
+
+if GENOME:
+
+    rule download_genome:
+        input:
+            local(GENOME["source"]),
+        output:
+            "resources/genome/source",
+        params:
+            source=GENOME["source"],
+            checksum=GENOME["checksum"],
+            code=code("download_genome"),
+        log:
+            "logs/download_genome.log",
+        resources:
+            mem_mb=500,
+            runtime=240,
+        conda:
+            "../../envs/resources.yaml"
+        message:
+            "Fetching the genome"
+        script:
+            "../scripts/download_genome.py"
+
+    rule index_genome:
+        input:
+            "resources/genome/source",
+        output:
+            fasta="resources/genome/genome.fa",
+            index="resources/genome/genome.fa.fai",
+        params:
+            code=code("index_genome"),
+        log:
+            "logs/index_genome.log",
+        benchmark:
+            "results/benchmarks/index_genome.tsv"
+        resources:
+            mem_mb=1000,
+            runtime=30,
+        conda:
+            "../../envs/windows.yaml"
+        message:
+            "Unpacking and indexing the genome"
+        script:
+            "../scripts/index_genome.py"
+
+    rule download_track:
+        input:
+            lambda wildcards: local(TRACKS[wildcards.track]["source"]),
+        output:
+            "resources/tracks/{track}",
+        params:
+            source=lambda wildcards: TRACKS[wildcards.track]["source"],
+            checksum=lambda wildcards: TRACKS[wildcards.track]["checksum"] or None,
+            format=lambda wildcards: TRACKS[wildcards.track]["format"],
+            code=code("download_track"),
+        log:
+            "logs/download_track/{track}.log",
+        resources:
+            mem_mb=500,
+            runtime=60,
+        conda:
+            "../../envs/resources.yaml"
+        message:
+            "Fetching track {wildcards.track}"
+        script:
+            "../scripts/download_track.py"
+
+    if GENOME["blacklist"]:
+
+        rule download_blacklist:
+            input:
+                local(GENOME["blacklist"]),
+            output:
+                "resources/genome/blacklist.bed",
+            params:
+                source=GENOME["blacklist"],
+                checksum=None,
+                code=code("download_blacklist"),
+            log:
+                "logs/download_blacklist.log",
+            resources:
+                mem_mb=500,
+                runtime=10,
+            conda:
+                "../../envs/resources.yaml"
+            message:
+                "Fetching the blacklist"
+            script:
+                "../scripts/download_blacklist.py"
+
+else:
+
+    rule download_sequences:
+        input:
+            local(config["sequences"]["source"]),
+        output:
+            "resources/sequences/source",
+        params:
+            source=config["sequences"]["source"],
+            checksum=config["sequences"]["checksum"],
+            code=code("download_sequences"),
+        log:
+            "logs/download_sequences.log",
+        resources:
+            mem_mb=500,
+            runtime=60,
+        conda:
+            "../../envs/resources.yaml"
+        message:
+            "Fetching the labelled sequences"
+        script:
+            "../scripts/download_sequences.py"

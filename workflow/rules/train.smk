@@ -1,0 +1,47 @@
+# From windows to trained models: one folder a model, which can be given to other people.
+
+MODEL_FILES = [
+    "config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "diffusion.json",
+]
+
+
+def model_folder(model):
+    return [f"results/models/{model}/{name}" for name in MODEL_FILES]
+
+
+rule train_model:
+    input:
+        train="results/splits/train.parquet",
+        validation="results/splits/validation.parquet",
+    output:
+        *model_folder("{model}"),
+        curve="results/models/{model}/training.tsv",
+    params:
+        settings=lambda wildcards: config["models"][wildcards.model],
+        seed=config["seed"],
+        checkpoints="results/checkpoints/{model}",
+        code=code("train_model"),
+    log:
+        "logs/train_model/{model}.log",
+    benchmark:
+        "results/benchmarks/train_model/{model}.tsv"
+    threads: 2
+    resources:
+        mem_mb=6000,
+        runtime=720,
+    conda:
+        "../../envs/train.yaml"
+    message:
+        "Training model {wildcards.model}"
+    script:
+        "../scripts/train_model.py"
+
+
+rule models:
+    """Stop when the models are trained."""
+    input:
+        [model_folder(model) for model in config["models"]],
