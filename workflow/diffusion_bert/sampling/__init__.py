@@ -1,0 +1,1 @@
+"""Generation: a trained denoiser run backwards. ``generate.generate`` is the way in."""

@@ -1,0 +1,121 @@
+"""Sequences from a denoiser: exact length, exact number, one seed a sequence, whole batches on the device."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import torch
+
+from diffusion_bert.errors import UserError
+from diffusion_bert.sampling.predict import Predictor
+from diffusion_bert.sampling.refine import refine
+from diffusion_bert.sampling.reverse import fill, revealed_fractions
+from diffusion_bert.sampling.settings import Sampler
+from diffusion_bert.seeds import derive_seed
+from diffusion_bert.tables import SEQUENCES, check
+from diffusion_bert.training.checkpoints import Denoiser
+
+# The table's label of a sequence that was generated without one.
+UNLABELLED = "unlabelled"
+
+
+def generate(
+    denoiser: Denoiser,
+    *,
+    labels: Sequence[str | None],
+    lengths: Sequence[int],
+    sampler: Mapping[str, Any],
+    seed: int,
+    batch_size: int = 64,
+    first_index: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame:
+    """One sequence for each (label, length): a SEQUENCES frame in the order asked, ``bits_per_base`` null.
+
+    labels: of the model's own, or None for a sequence without one (named ``seq_...``, label ``unlabelled`` in the
+    table). lengths: bp. sampler: the config's settings of a sampler, every key given. first_index: the number of the
+    first sequence, so that a job that makes sequences 500 to 999 makes those and no others: a sequence is a function
+    of (denoiser, label, length, sampler, seed, its number), whatever the batches, up to float rounding of the forward
+    pass. progress: called with (sequences done, sequences in all) after each batch.
+
+    Raises UserError for an unknown label, a length that the model cannot take, or a setting that will not do.
+    """
+    settings = Sampler.from_settings(sampler)
+    if len(labels) != len(lengths):
+        raise ValueError(f"{len(labels)} labels, but {len(lengths)} lengths")
+    denoiser.tokenizer.label_tokens(labels)  # refuses unknown ones before anything is computed
+    _check_lengths(lengths, longest_length(denoiser))
+    indices = range(first_index, first_index + len(labels))
+    seeds = [derive_seed(seed, index) for index in indices]
+    sequences = [""] * len(labels)
+    done = 0
+    for batch in batches(lengths, batch_size):
+        made = _generate_batch(
+            denoiser, [labels[i] for i in batch], lengths[batch[0]], settings, [seeds[i] for i in batch]
+        )
+        for i, sequence in zip(batch, made, strict=True):
+            sequences[i] = sequence
+        done += len(batch)
+        if progress is not None:
+            progress(done, len(labels))
+    return check(
+        pd.DataFrame(
+            {
+                "name": [f"{label or 'seq'}_{i:06d}" for label, i in zip(labels, indices, strict=True)],
+                "label": [label or UNLABELLED for label in labels],
+                "seed": seeds,
+                "length": list(lengths),
+                "bits_per_base": [None] * len(labels),
+                "sequence": sequences,
+            }
+        ),
+        SEQUENCES,
+        "the generated sequences",
+    )
+
+
+def batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
+    """The indices of ``lengths`` in batches of one length each, as full as they can be."""
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    by_length: dict[int, list[int]] = {}
+    for index, length in enumerate(lengths):
+        by_length.setdefault(length, []).append(index)
+    return [
+        members[start : start + batch_size]
+        for _, members in sorted(by_length.items())
+        for start in range(0, len(members), batch_size)
+    ]
+
+
+def longest_length(denoiser: Denoiser) -> int | None:
+    """The longest sequence (bp) that the model has positions for; None where its config states no limit."""
+    positions = getattr(getattr(denoiser.model, "config", None), "max_position_embeddings", None)
+    return None if positions is None else positions - denoiser.tokenizer.extra_tokens
+
+
+def _check_lengths(lengths: Sequence[int], longest: int | None) -> None:
+    for length in lengths:
+        if length < 1:
+            raise UserError(f"A sequence of {length} bp was asked for.", "Ask for lengths of at least 1 bp.")
+        if longest is not None and length > longest:
+            raise UserError(
+                f"A sequence of {length} bp was asked for, but the model takes at most {longest} bp.",
+                f"Ask for at most {longest} bp, or train a model on wider windows.",
+            )
+
+
+@torch.inference_mode()
+def _generate_batch(
+    denoiser: Denoiser, labels: list[str | None], length: int, sampler: Sampler, seeds: list[int]
+) -> list[str]:
+    predictor = Predictor(denoiser, labels, length, sampler.guidance)
+    keys = torch.tensor(seeds, dtype=torch.int64, device=predictor.device)
+    tokens = torch.full((len(labels), length), predictor.mask_id, dtype=torch.int64, device=predictor.device)
+    masked = torch.ones_like(tokens, dtype=torch.bool)
+    fractions = revealed_fractions(denoiser.schedule, sampler.steps, predictor.device)
+    tokens = fill(tokens, masked, predictor, sampler, fractions, keys, round_=0)
+    if sampler.refine.passes:
+        fractions = revealed_fractions(denoiser.schedule, sampler.refine.steps, predictor.device)
+        tokens = refine(tokens, predictor, sampler, fractions, keys)
+    return denoiser.tokenizer.decode(tokens.cpu().numpy())

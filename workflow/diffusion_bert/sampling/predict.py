@@ -1,0 +1,60 @@
+"""What the denoiser predicts at chosen positions, with classifier-free guidance."""
+
+import numpy as np
+import torch
+
+from diffusion_bert.training.checkpoints import Denoiser
+
+
+class Predictor:
+    """Predictions for a batch of sequences of one length whose labels are fixed and whose tokens change.
+
+    Tokens are (B, L) int64 vocabulary ids without the frame ([CLS], label, [SEP]), which is put round them here; frame
+    tokens can therefore never be predicted or overwritten.
+
+    Attributes: ``allowed`` (A,) int64, the vocabulary ids that a column of the predictions stands for; ``forwards``,
+    the forward passes and ``rows``, the sequences in them so far.
+    """
+
+    def __init__(self, denoiser: Denoiser, labels: list[str | None], length: int, guidance: float):
+        tokenizer = denoiser.tokenizer
+        self.denoiser = denoiser
+        self.device = denoiser.device
+        self.content = tokenizer.content
+        self.mask_id = tokenizer.mask_id
+        self.allowed = torch.as_tensor(tokenizer.base_ids, device=self.device)
+        blank = np.full((len(labels), length), tokenizer.mask_id)
+        self.labelled = self._framed(blank, labels)
+        self.guidance = guidance if any(label is not None for label in labels) else 0.0
+        self.unlabelled = self._framed(blank, [None] * len(labels)) if self.guidance else None
+        self.forwards = 0
+        self.rows = 0
+
+    def _framed(self, blank: np.ndarray, labels: list[str | None]) -> tuple[torch.Tensor, torch.Tensor]:
+        input_ids, attention_mask = self.denoiser.tokenizer.frame(blank, labels)
+        return torch.as_tensor(input_ids, device=self.device), torch.as_tensor(attention_mask, device=self.device)
+
+    def __call__(self, tokens: torch.Tensor, rows: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+        """Log probabilities (n, A) float64, normalised, at the n positions of ``where`` in row-major order.
+
+        tokens (B, L); rows (b,) the sequences to look at; where (b, L) bool.
+
+        Guided: log p = (1 + w) log p(x | label) - w log p(x), renormalised (Ho & Salimans 2022, arXiv:2207.12598; for
+        discrete diffusion Schiff et al. 2024, arXiv:2412.10193). Without guidance there is no second forward pass.
+        """
+        log_probs = self._at(self.labelled, tokens, rows, where)
+        if self.unlabelled is not None:
+            plain = self._at(self.unlabelled, tokens, rows, where)
+            log_probs = (1 + self.guidance) * log_probs - self.guidance * plain
+        return torch.log_softmax(log_probs, dim=-1)
+
+    def _at(
+        self, frame: tuple[torch.Tensor, torch.Tensor], tokens: torch.Tensor, rows: torch.Tensor, where: torch.Tensor
+    ) -> torch.Tensor:
+        input_ids, attention_mask = frame[0][rows], frame[1][rows]
+        input_ids[:, self.content] = tokens[rows]
+        self.forwards += 1
+        self.rows += len(rows)
+        log_probs = self.denoiser.log_probs(input_ids, attention_mask)
+        # Only what is asked for is turned into float64.
+        return log_probs[:, self.content][where][:, self.allowed].to(torch.float64)

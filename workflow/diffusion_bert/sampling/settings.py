@@ -1,0 +1,112 @@
+"""A sampler's settings, checked once at the door."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from diffusion_bert.errors import UserError
+from diffusion_bert.sampling.order import ORDERS
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """passes: at most so many. Re-masked are the tokens whose confidence is below ``threshold``, or else the lowest
+    ``fraction`` of the tokens (rounded up). steps: reverse steps of one pass."""
+
+    passes: int
+    threshold: float | None
+    fraction: float | None
+    steps: int
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """How sequences are drawn from a denoiser. order: a name in ``ORDERS``. steps: of the reverse process, in equal
+    pieces of time. temperature, top_p, top_k: see ``draw``. guidance: strength w of classifier-free guidance."""
+
+    order: str
+    steps: int
+    temperature: float
+    top_p: float
+    top_k: int | None
+    guidance: float
+    refine: Refinement
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> "Sampler":
+        """From the config's mapping with every key given; UserError names the key that will not do, and the remedy."""
+        _check_keys(settings, cls, "sampler")
+        _check_keys(settings["refine"], Refinement, "sampler.refine")
+        refine = Refinement(**settings["refine"])
+        sampler = cls(**{**settings, "refine": refine})
+        if sampler.order not in ORDERS:
+            raise UserError(f"sampler.order is {sampler.order!r}.", f"Choose one of {', '.join(ORDERS)}.")
+        _check(_whole(sampler.steps, 1), "sampler.steps", sampler.steps, "a whole number of at least 1")
+        _check(
+            _number(sampler.temperature) and 0 < sampler.temperature < float("inf"),
+            "sampler.temperature",
+            sampler.temperature,
+            "a number above 0 (for the most probable token at every draw, set top_k: 1)",
+        )
+        _check(
+            _number(sampler.top_p) and 0 < sampler.top_p <= 1,
+            "sampler.top_p",
+            sampler.top_p,
+            "a number above 0 and at most 1 (1 leaves the distribution whole)",
+        )
+        _check(
+            sampler.top_k is None or _whole(sampler.top_k, 1),
+            "sampler.top_k",
+            sampler.top_k,
+            "a whole number of at least 1, or null for all tokens",
+        )
+        _check(
+            _number(sampler.guidance) and 0 <= sampler.guidance < float("inf"),
+            "sampler.guidance",
+            sampler.guidance,
+            "a number of at least 0 (0 is no guidance)",
+        )
+        _check(_whole(refine.passes, 0), "sampler.refine.passes", refine.passes, "a whole number of at least 0")
+        _check(_whole(refine.steps, 1), "sampler.refine.steps", refine.steps, "a whole number of at least 1")
+        _check(
+            refine.threshold is None or (_number(refine.threshold) and 0 <= refine.threshold <= 1),
+            "sampler.refine.threshold",
+            refine.threshold,
+            "a probability, or null",
+        )
+        _check(
+            refine.fraction is None or (_number(refine.fraction) and 0 < refine.fraction <= 1),
+            "sampler.refine.fraction",
+            refine.fraction,
+            "a number above 0 and at most 1, or null",
+        )
+        if refine.passes and (refine.threshold is None) == (refine.fraction is None):
+            raise UserError(
+                f"sampler.refine has threshold {refine.threshold} and fraction {refine.fraction}; exactly one must "
+                "say which tokens are re-masked.",
+                "Set one of them and leave the other null, or set passes: 0.",
+            )
+        return sampler
+
+
+def _check_keys(settings: Mapping[str, Any], kind: type, where: str) -> None:
+    names = [field.name for field in fields(kind)]
+    for name in settings:
+        if name not in names:
+            raise UserError(f"{where}.{name} is not a known key.", f"Known are {', '.join(names)}.")
+    for name in names:
+        if name not in settings:
+            raise UserError(f"{where}.{name} is missing.", f"Give all of {', '.join(names)}.")
+
+
+def _check(good: bool, key: str, value: object, expected: str) -> None:
+    if not good:
+        raise UserError(f"{key} is {value!r}.", f"Give {expected}.")
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
