@@ -9,7 +9,7 @@ bound of a sequence x is (Sahoo et al. 2024, "Simple and effective masked diffus
 By the change of variable u = 1 - alpha(t) the schedule falls out of it. Integrating over u and taking the number k of
 masked tokens first gives the same number without any time (Hoogeboom et al. 2022, "Autoregressive diffusion models"):
 
-    NELBO(x) = L * E over k uniform in 1..L and sets S of k tokens [ 1/k * sum over i in S of -log p(x_i | x outside S) ]
+    NELBO(x) = L * E over k uniform in 1..L and sets S of k tokens [ 1/k * sum over i in S of -log p(x_i | x but S) ]
 
 which has no singularity at t = 0 and less variance: what is reported is estimated this way, what is trained on is the
 first form with a weighting of choice.
@@ -143,3 +143,14 @@ def negative_elbo(logits: Tensor, ids: Tensor, masked: Tensor, weight: Tensor, a
     """
     tokens = allowed[ids].sum(-1).clamp(min=1)
     return weight * cross_entropy(logits, ids, masked, allowed) / tokens
+
+
+def stratified_counts(tokens: Tensor, u: Tensor) -> Tensor:
+    """How many tokens to mask, uniform in 1..tokens for u uniform in [0, 1): (B,) int64 from tokens (B,), u (B,)."""
+    return (u * tokens).long().clamp(max=tokens - 1) + 1
+
+
+def bound_of_counts(logits: Tensor, ids: Tensor, masked: Tensor, allowed: Tensor) -> Tensor:
+    """Unbiased estimate of the NELBO per token of the sequence, nats (B,), for rows masked by ``mask_counts`` with
+    counts uniform in 1..L: the second form of the module's docstring, L / k * sum / L."""
+    return cross_entropy(logits, ids, masked, allowed) / masked.sum(-1).clamp(min=1)

@@ -1,0 +1,126 @@
+"""A convolutional masked language model over single bases, from scratch.
+
+A wide convolution over the tokens (cheap, as tokens need few channels, and as long as a motif), then residual blocks of
+a dilated convolution and a feed-forward layer, pre-norm. What a convolution cannot know is added to every position: the
+label, and the place in the window. Windows are centred on summits, so places count from the window's centre: a shorter
+window has the places of a longer one's middle, and places beyond those that were trained share the outermost one's.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu
+from transformers import PretrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import MaskedLMOutput
+
+# [CLS] and the label precede the DNA, [SEP] follows it.
+BEFORE, AROUND = 2, 3
+
+
+class ConvnetConfig(PretrainedConfig):
+    """vocab_size and pad_token_id as the tokenizer's; positions: the longest trained window, in tokens of DNA;
+    kernel, stem_kernel: odd widths of the convolutions; dilations: one a block; expansion: of the feed-forward layers.
+    """
+
+    model_type = "diffusion_bert_convnet"
+
+    def __init__(
+        self,
+        vocab_size: int = 10,
+        pad_token_id: int = 0,
+        positions: int = 200,
+        width: int = 128,
+        stem_channels: int = 16,
+        stem_kernel: int = 19,
+        kernel: int = 9,
+        dilations: tuple[int, ...] = (1, 2, 4),
+        expansion: int = 2,
+        dropout: float = 0.0,
+        **kwargs,
+    ):
+        self.vocab_size = vocab_size
+        self.positions = positions
+        self.width = width
+        self.stem_channels = stem_channels
+        self.stem_kernel = stem_kernel
+        self.kernel = kernel
+        self.dilations = list(dilations)
+        self.expansion = expansion
+        self.dropout = dropout
+        super().__init__(pad_token_id=pad_token_id, **kwargs)
+
+
+class _Convolution(nn.Conv1d):
+    """A convolution of the same length out as in, over (B, T, C)."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, dilation: int = 1):
+        super().__init__(inputs, outputs, kernel, padding=dilation * (kernel // 2), dilation=dilation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+
+
+class _Block(nn.Module):
+    def __init__(self, config: ConvnetConfig, dilation: int):
+        super().__init__()
+        width = config.width
+        self.conv_norm = nn.LayerNorm(width)
+        self.conv = _Convolution(width, width, config.kernel, dilation)
+        self.ffn_norm = nn.LayerNorm(width)
+        self.ffn_in = nn.Linear(width, config.expansion * width)
+        self.ffn_out = nn.Linear(config.expansion * width, width)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, h: Tensor, real: Tensor) -> Tensor:
+        # Norm and bias make padding non-zero: it is zeroed again before each convolution, so that none reaches a base.
+        h = h + self.dropout(gelu(self.conv(self.conv_norm(h) * real)))
+        return h + self.dropout(self.ffn_out(gelu(self.ffn_in(self.ffn_norm(h)))))
+
+
+class ConvnetForMaskedLM(PreTrainedModel):
+    """input_ids (B, T), attention_mask (B, T) -> logits (B, T, V)."""
+
+    config_class = ConvnetConfig
+    base_model_prefix = "convnet"
+    main_input_name = "input_ids"
+
+    def __init__(self, config: ConvnetConfig):
+        super().__init__(config)
+        self.tokens = nn.Embedding(config.vocab_size, config.stem_channels)
+        self.stem = _Convolution(config.stem_channels, config.width, config.stem_kernel)
+        self.label = nn.Embedding(config.vocab_size, config.width)
+        self.position = nn.Embedding(config.positions + AROUND, config.width)
+        self.blocks = nn.ModuleList(_Block(config, dilation) for dilation in config.dilations)
+        self.norm = nn.LayerNorm(config.width)
+        self.head = nn.Linear(config.width, config.vocab_size)
+        self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear | nn.Conv1d):
+            nn.init.trunc_normal_(module.weight, std=module.weight[0].numel() ** -0.5)
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=1.0 if module is self.tokens else 0.02)
+        elif isinstance(module, nn.LayerNorm):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+        if isinstance(module, _Block):
+            # Each branch begins at a fraction of the residual stream it adds to.
+            for branch in (module.conv, module.ffn_out):
+                branch.weight.mul_(len(self.config.dilations) ** -0.5)
+
+    def places(self, attention_mask: Tensor) -> Tensor:
+        """Index into ``position`` of each token (B, T): its distance from the middle of the row's DNA, as an index."""
+        length = attention_mask.sum(-1, keepdim=True) - AROUND
+        offset = torch.arange(attention_mask.shape[-1], device=attention_mask.device) - BEFORE - length // 2
+        return (offset + self.config.positions // 2 + BEFORE).clamp(0, self.config.positions + AROUND - 1)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, **unused) -> MaskedLMOutput:
+        if attention_mask is None:
+            attention_mask = (input_ids != self.config.pad_token_id).long()
+        real = attention_mask.unsqueeze(-1).to(self.head.weight.dtype)
+        h = self.stem(self.tokens(input_ids) * real)
+        h = h + self.label(input_ids[:, 1]).unsqueeze(1) + self.position(self.places(attention_mask))
+        for block in self.blocks:
+            h = block(h, real)
+        return MaskedLMOutput(logits=self.head(self.norm(h)))

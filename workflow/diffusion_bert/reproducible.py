@@ -1,0 +1,35 @@
+"""torch set up so that the same seed gives the same bytes, however many cores the machine has."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+# Sums are split over threads, so another number of threads gives other last bits, and after some training steps another
+# model: the number is fixed, whatever cores there are. See docs for what each number costs.
+THREADS = 2
+
+
+@contextmanager
+def reproducible(threads: int = THREADS) -> Iterator[None]:
+    """Inside the block: a fixed number of threads and deterministic algorithms; as before once it ends.
+
+    CUDA's deterministic matrix products need CUBLAS_WORKSPACE_CONFIG, which is set where it is not.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.use_deterministic_algorithms(before[1])
+
+
+def best_device(device: str = "auto") -> torch.device:
+    """``auto``: the accelerator where there is one, else the CPU; else what is named."""
+    if device != "auto":
+        return torch.device(device)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,76 @@
+"""The state of a run that was cut short: one safetensors file whose header holds the rest as JSON, renamed into place.
+
+One file, so that weights and step always belong together; no pickle, so that opening one runs nothing.
+"""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from diffusion_bert.errors import UserError
+from diffusion_bert.tables import written_beside
+
+FILE = "checkpoint.safetensors"
+log = logging.getLogger(__name__)
+
+
+def save_checkpoint(
+    folder: str | Path,
+    models: dict[str, nn.Module],
+    optimiser: torch.optim.Optimizer,
+    best: dict[str, Tensor],
+    state: dict[str, Any],
+) -> None:
+    """Write all that a run needs to go on. models: by name, the first one is that of the optimiser.
+    best: the weights of the best model so far. state: anything JSON holds exactly."""
+    tensors = {f"best.{name}": tensor for name, tensor in best.items()}
+    for kind, model in models.items():
+        tensors |= {f"{kind}.{name}": tensor for name, tensor in model.state_dict().items()}
+    for name, parameter in next(iter(models.values())).named_parameters():
+        tensors |= {f"optimiser.{key}.{name}": value for key, value in optimiser.state[parameter].items()}
+    tensors = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
+    with written_beside(Path(folder) / FILE) as part:
+        save_file(tensors, part, metadata={"state": json.dumps(state)})
+
+
+def load_checkpoint(
+    folder: str | Path, models: dict[str, nn.Module], optimiser: torch.optim.Optimizer, identity: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+    """Put models and optimiser in the state that was saved; (state, best weights), or None where nothing was saved.
+
+    identity: what state["identity"] must be, so that no run goes on from another one's weights: where it differs, the
+    log says in what, and the run starts anew. Raises UserError where the file cannot be read.
+    """
+    file = Path(folder) / FILE
+    if not file.is_file():
+        return None
+    try:
+        with safe_open(file, framework="pt") as opened:
+            state = json.loads(opened.metadata()["state"])
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, KeyError, TypeError, ValueError):
+        raise UserError(f"{file} is not a readable checkpoint.", "Remove it to train from the start.") from None
+    if state["identity"] != identity:
+        differ = sorted(k for k in identity if state["identity"].get(k) != identity[k])
+        log.info("%s is of another run (%s), so training starts anew.", file, ", ".join(differ))
+        return None
+
+    def named(kind: str) -> dict[str, Tensor]:
+        return {name.removeprefix(f"{kind}."): x for name, x in tensors.items() if name.startswith(f"{kind}.")}
+
+    for kind, model in models.items():
+        model.load_state_dict(named(kind), strict=True)
+    moments = named("optimiser")
+    for name, parameter in next(iter(models.values())).named_parameters():
+        optimiser.state[parameter] = {
+            key.removesuffix(f".{name}"): x.to(parameter.device)
+            for key, x in moments.items()
+            if key.endswith(f".{name}") and "." not in key.removesuffix(f".{name}")
+        }
+    return state, named("best")

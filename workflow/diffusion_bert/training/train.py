@@ -1,0 +1,325 @@
+"""Training a denoiser: windows and settings in, a model folder out.
+
+The step is free of Python per sequence and never waits for the device. Everything random in a step (rows, strands,
+dropped labels, times, masks, dropout) is drawn from a generator seeded by the step's number, so the run that goes on
+from a checkpoint is the run that was never cut.
+"""
+
+import hashlib
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from diffusion_bert.backbones.load import build_model
+from diffusion_bert.diffusion import (
+    BITS,
+    Schedule,
+    bound_of_counts,
+    cross_entropy,
+    mask,
+    stratified_times,
+    training_weight,
+)
+from diffusion_bert.errors import UserError
+from diffusion_bert.reproducible import best_device, reproducible
+from diffusion_bert.seeds import derive_seed
+from diffusion_bert.tables import TRAINING, WINDOWS, empty, read_parquet
+from diffusion_bert.tokens import BaseTokenizer
+from diffusion_bert.training.checkpoints import save_model_folder
+from diffusion_bert.training.data import FixedMasks, RowStream, TokenisedWindows
+from diffusion_bert.training.optimiser import AveragedModel, adamw, learning_rate_at
+from diffusion_bert.training.resume import FILE, load_checkpoint, save_checkpoint
+
+log = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_LINES = 30.0
+TIME_FLOOR = 1e-3  # the smallest time of the schedule that is trained on
+
+
+def train(
+    train_parquet: str | Path,
+    validation_parquet: str | Path,
+    settings: Mapping[str, Any],
+    seed: int,
+    folder: str | Path,
+    *,
+    checkpoint_folder: str | Path | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame:
+    """Train a model on WINDOWS tables, write its folder, return its curve (TRAINING rows).
+
+    settings: a model's config entry with all defaults filled in. seed: already derived for this model.
+    checkpoint_folder: where the state of the run is kept at each validation and found again after a kill; removed from
+    there once the model folder is complete. threads: of the CPU, by default the fixed number of ``reproducible``.
+    progress: called after each step with (steps done, steps in all).
+
+    The model kept is the best of the validations by bits a base. Raises UserError where the windows are of no use, the
+    settings contradict each other, or the loss is no longer a number.
+    """
+    with reproducible() if threads is None else reproducible(threads), torch.random.fork_rng():
+        run = _Run.set_up(train_parquet, validation_parquet, settings, seed, best_device(device))
+        run.resume(checkpoint_folder)
+        run.go(checkpoint_folder, progress)
+        curve = run.finish(folder)
+    if checkpoint_folder is not None:
+        (Path(checkpoint_folder) / FILE).unlink(missing_ok=True)
+    return curve
+
+
+def steps_of(settings: Mapping[str, Any], windows: int) -> int:
+    """The number of steps: ``steps``, or as many as so many ``epochs`` over the windows take; exactly one is set."""
+    steps, epochs = settings["steps"], settings["epochs"]
+    if (steps is None) == (epochs is None):
+        raise UserError(
+            f"steps is {steps} and epochs is {epochs}: exactly one of them says how long to train.",
+            "Set one of them to a number and the other to null.",
+        )
+    return steps if steps is not None else max(1, math.ceil(epochs * windows / settings["batch_size"]))
+
+
+@dataclass
+class _Run:
+    settings: Mapping[str, Any]
+    seed: int
+    tokenizer: BaseTokenizer
+    windows: TokenisedWindows
+    validation: FixedMasks
+    schedule: Schedule
+    model: nn.Module
+    average: AveragedModel
+    optimiser: torch.optim.Optimizer
+    steps: int
+    every: int
+    identity: dict[str, Any]
+    step: int = 0
+    curve: list[dict[str, float]] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    best_bits: float = math.inf
+    best_step: int = 0
+
+    @classmethod
+    def set_up(
+        cls, train_parquet: str | Path, validation_parquet: str | Path, settings: Mapping[str, Any], seed: int, device
+    ) -> "_Run":
+        frames = [read_parquet(path, WINDOWS) for path in (train_parquet, validation_parquet)]
+        tokenizer = BaseTokenizer(sorted(frames[0]["label"].unique()))
+        windows, held_out = (
+            TokenisedWindows.of(frame, tokenizer, str(path), device)
+            for frame, path in zip(frames, (train_parquet, validation_parquet), strict=True)
+        )
+        steps = steps_of(settings, len(windows))
+        torch.manual_seed(derive_seed(seed, "weights"))
+        model = build_model(settings, tokenizer, int(windows.lengths.max())).to(device)
+        model.train()
+        data = hashlib.sha256(windows.ids.cpu().numpy().tobytes() + held_out.ids.cpu().numpy().tobytes()).hexdigest()
+        run = cls(
+            settings=settings,
+            seed=seed,
+            tokenizer=tokenizer,
+            windows=windows,
+            validation=FixedMasks.of(held_out, settings["validation_windows"], seed, 4 * settings["batch_size"]),
+            schedule=Schedule(settings["schedule"]),
+            model=model,
+            average=AveragedModel(model, settings["ema"]),
+            optimiser=adamw(model, settings["learning_rate"], settings["weight_decay"]),
+            steps=steps,
+            every=settings["validate_every"] or max(1, steps // 20),
+            identity={"seed": seed, "windows": data, **settings},
+        )
+        run.say_what_is_trained(device)
+        return run
+
+    def say_what_is_trained(self, device: torch.device) -> None:
+        n, tokens = len(self.windows), int(self.windows.lengths.sum())
+        batches = self.steps * self.settings["batch_size"] / n
+        log.info(
+            "%s with %s parameters on %s, %d threads",
+            self.settings["backbone"],
+            f"{sum(p.numel() for p in self.model.parameters()):,}",
+            device,
+            torch.get_num_threads(),
+        )
+        log.info(
+            "%s windows (%s tokens an epoch), labels: %s", f"{n:,}", f"{tokens:,}", ", ".join(self.tokenizer.labels)
+        )
+        log.info("%s steps of %d windows = %.2f epochs", f"{self.steps:,}", self.settings["batch_size"], batches)
+        if device.type == "cpu":
+            log.info("no accelerator answers: training runs on the CPU, and this log says when it will end")
+
+    def go(self, checkpoint_folder: str | Path | None, progress: Callable[[int, int], None] | None) -> None:
+        """All steps that are left, with validation every so often and at the end."""
+        stream = RowStream(len(self.windows), self.settings["batch_size"], derive_seed(self.seed, "rows"))
+        device = self.windows.ids.device
+        generator = torch.Generator(device=device)
+        losses = torch.zeros(self.every, device=device)  # bound of each step since the last validation, nats a token
+        began = spoke = since = time.monotonic()
+        first, tokens = self.step, 0
+        while self.step < self.steps and not self.stopped_early():
+            rows = stream.rows(self.step)
+            losses[self.step % self.every] = self.one_step(rows, generator)
+            tokens += int(self.windows.lengths[rows].sum())
+            self.step += 1
+            if progress is not None:
+                progress(self.step, self.steps)
+            now = time.monotonic()
+            last = self.step == self.steps
+            if self.step % self.every == 0 or last:
+                done = losses[: (self.step - 1) % self.every + 1]
+                self.refuse_bad_losses(done, stream)
+                speed = tokens / max(now - since, 1e-9)
+                self.validate(float(done.mean()) * BITS, speed)
+                self.checkpoint(checkpoint_folder if not last else None)
+                since, tokens = time.monotonic(), 0
+                self.say(began, first, self.curve[-1])
+                spoke = since
+            elif now - spoke > SECONDS_BETWEEN_LINES:
+                done = losses[: self.step % self.every]
+                self.refuse_bad_losses(done, stream)
+                self.say(began, first, {"train_bits_per_base": float(done.mean()) * BITS})
+                spoke = now
+
+    def one_step(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """One update of the weights; the bound that the batch estimates, nats a token, as a tensor not waited for."""
+        settings, tokenizer = self.settings, self.tokenizer
+        draw = derive_seed(self.seed, "step", self.step)
+        generator.manual_seed(draw)
+        if settings["dropout"] > 0:
+            torch.manual_seed(draw)
+        rate = learning_rate_at(
+            self.step, self.steps, settings["learning_rate"], settings["warmup_steps"], settings["decay"]
+        )
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        ids, attention, maskable = self.windows.training_batch(
+            rows, generator, settings["label_dropout"], settings["reverse_complement"]
+        )
+        t = stratified_times(len(rows), TIME_FLOOR, generator)
+        inputs, masked = mask(ids, maskable, self.schedule.alpha(t), tokenizer.mask_id, generator)
+        logits = self.model(input_ids=inputs, attention_mask=attention).logits
+        nats = cross_entropy(logits, ids, masked, self.windows.is_base)
+        weight = training_weight(self.schedule, t, settings["weighting"]["kind"], settings["weighting"]["max_weight"])
+        known = maskable.sum()
+        loss = (weight * nats).sum() / known
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        if settings["clip"] is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), settings["clip"])
+        self.optimiser.step()
+        self.average.update(self.step)
+        return (self.schedule.weight(t) * nats.detach()).sum() / known
+
+    @torch.inference_mode()
+    def validate(self, train_bits: float, speed: float) -> None:
+        """One row of the curve from the averaged weights, which are kept where they are the best so far."""
+        total = torch.zeros((), dtype=torch.float64, device=self.windows.ids.device)
+        for inputs, ids, masked in self.validation.parts:
+            attention = (ids != self.tokenizer.pad_id).long()
+            logits = self.average.model(input_ids=inputs, attention_mask=attention).logits
+            nats = bound_of_counts(logits, ids, masked, self.windows.is_base)
+            total += (nats * self.windows.is_base[ids].sum(-1)).sum()
+        bits = float(total) / self.validation.tokens * BITS
+        if not math.isfinite(bits):
+            raise UserError(
+                f"step {self.step}: the validation bits a base are {bits}.",
+                "Lower learning_rate, or lengthen warmup_steps.",
+            )
+        settings = self.settings
+        self.curve.append(
+            {
+                "step": self.step,
+                "epoch": self.step * settings["batch_size"] / len(self.windows),
+                "train_bits_per_base": train_bits,
+                "validation_bits_per_base": bits,
+                "learning_rate": self.optimiser.param_groups[0]["lr"],
+                "tokens_per_second": speed,
+            }
+        )
+        if bits < self.best_bits:
+            self.best_bits, self.best_step = bits, self.step
+            self.best = {name: x.detach().clone() for name, x in self.average.model.state_dict().items()}
+
+    def stopped_early(self) -> bool:
+        """Whether so many validations in a row were no better than the best."""
+        patience = self.settings["patience"]
+        worse = sum(row["step"] > self.best_step for row in self.curve)
+        if patience is None or worse < patience:
+            return False
+        log.info("no better for %d validations: training stops at step %d", worse, self.step)
+        return True
+
+    def refuse_bad_losses(self, losses: Tensor, stream: RowStream) -> None:
+        """UserError, with the step and its windows, where one of the losses of the last steps is NaN or infinite."""
+        bad = torch.nonzero(~torch.isfinite(losses.cpu())).flatten()
+        if len(bad):
+            step = self.step - len(losses) + int(bad[0])
+            rows = ", ".join(str(int(row) + 1) for row in stream.rows(step)[:8])
+            raise UserError(
+                f"step {step + 1}: the loss is {float(losses[bad[0]])}; rows of the training table in that step, "
+                f"counted from 1): {rows}, ...",
+                "Lower learning_rate, lengthen warmup_steps, or set clip to 1.",
+            )
+
+    def say(self, began: float, first: int, numbers: Mapping[str, float]) -> None:
+        """A line of the log: how far, how good, when it ends."""
+        left = (time.monotonic() - began) / (self.step - first) * (self.steps - self.step)
+        parts = [f"step {self.step:,} of {self.steps:,}", f"training {numbers['train_bits_per_base']:.4f}"]
+        if "validation_bits_per_base" in numbers:
+            parts[-1] += f", validation {numbers['validation_bits_per_base']:.4f}"
+        parts[-1] += " bits a base"
+        if "tokens_per_second" in numbers:
+            parts.append(f"{numbers['tokens_per_second']:,.0f} tokens a second")
+        parts.append(f"ends about {datetime.now() + timedelta(seconds=left):%H:%M:%S}")
+        log.info("; ".join(parts))
+
+    def models(self) -> dict[str, nn.Module]:
+        return {"model": self.model, "average": self.average.model}
+
+    def checkpoint(self, folder: str | Path | None) -> None:
+        if folder is not None:
+            state = {
+                "identity": self.identity,
+                "step": self.step,
+                "curve": self.curve,
+                "best_bits": self.best_bits,
+                "best_step": self.best_step,
+            }
+            save_checkpoint(folder, self.models(), self.optimiser, self.best, state)
+
+    def resume(self, folder: str | Path | None) -> None:
+        found = load_checkpoint(folder, self.models(), self.optimiser, self.identity) if folder is not None else None
+        if found is not None:
+            state, best = found
+            self.step, self.curve = state["step"], state["curve"]
+            self.best_bits, self.best_step = state["best_bits"], state["best_step"]
+            self.best = {name: x.to(self.windows.ids.device) for name, x in best.items()}
+            log.info("going on after step %d", self.step)
+
+    def finish(self, folder: str | Path) -> pd.DataFrame:
+        """Write the model folder with the best weights; the curve."""
+        curve = pd.DataFrame(self.curve) if self.curve else empty(TRAINING)
+        self.average.model.load_state_dict(self.best, strict=True)
+        log.info("best validation: %.4f bits a base at step %d", self.best_bits, self.best_step)
+        diffusion = {
+            "schedule": asdict(self.schedule),
+            "settings": dict(self.settings),
+            "seed": self.seed,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "windows": len(self.windows),
+            "longest_window": int(self.windows.lengths.max()),
+            "steps": self.step,
+            "best_step": self.best_step,
+            "validation_bits_per_base": self.best_bits,
+        }
+        save_model_folder(folder, self.average.model, self.tokenizer, diffusion, curve)
+        return curve
