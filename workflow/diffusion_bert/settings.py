@@ -285,6 +285,11 @@ def _description(error: jsonschema.ValidationError, name: str) -> str:
 
 def _with_defaults(value: Any, rules: Mapping[str, Any]) -> Any:
     """The value with the schema's defaults at every level, new objects throughout."""
+    if "if" in rules:
+        holds = jsonschema.Draft202012Validator(rules["if"]).is_valid(value)
+        branch = rules["then" if holds else "else"]
+        inner = {name: {**rules["properties"][name], **rule} for name, rule in branch["properties"].items()}
+        rules = {**rules, "properties": {**rules["properties"], **inner}}
     if isinstance(value, dict):
         out = {}
         properties = rules.get("properties", {})

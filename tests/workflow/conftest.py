@@ -1,0 +1,113 @@
+"""The workflow run for real, in copies of the checkout, on an input so small that it takes a minute."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+COPIED = ("Snakefile", "workflow", "profiles", "envs", "config")
+DATA = Path(__file__).resolve().parent.parent / "data"
+
+
+@dataclass
+class Workflow:
+    """A copy of the checkout with a config of its own."""
+
+    folder: Path
+
+    def run(
+        self, *arguments: str, check: bool = True, env: dict[str, str] | None = None, **options
+    ) -> subprocess.CompletedProcess:
+        """Snakemake in the folder; output and errors together in ``stdout``."""
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "SNAKEMAKE"))}
+        done = subprocess.run(
+            command,
+            cwd=options.pop("cwd", self.folder),
+            env={**clean, **(env or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=1200,
+            check=False,
+            **options,
+        )
+        if check and done.returncode:
+            pytest.fail(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-6000:]}")
+        return done
+
+    def stale(self, *arguments: str) -> dict[str, int]:
+        """What a run would do now: number of jobs by rule."""
+        text = self.run("--dry-run", "--quiet", "host", "reason", *arguments).stdout
+        if "Nothing to be done" in text:
+            return {}
+        table = text.rpartition("Job stats:")[2]
+        counts = dict(re.findall(r"^(\w+) +(\d+)$", table, flags=re.MULTILINE))
+        return {rule: int(count) for rule, count in counts.items() if rule not in ("all", "total")}
+
+    @property
+    def config(self) -> dict:
+        return yaml.safe_load((self.folder / "config/config.yaml").read_text())
+
+    @config.setter
+    def config(self, value: dict) -> None:
+        (self.folder / "config/config.yaml").write_text(yaml.safe_dump(value, sort_keys=False))
+
+    def edit(self, **changes) -> None:
+        """Set config values; ``a__b=1`` sets config["a"]["b"]."""
+        config = self.config
+        for dotted, value in changes.items():
+            *path, last = dotted.split("__")
+            inner = config
+            for key in path:
+                inner = inner.setdefault(key, {})
+            inner[last] = value
+        self.config = config
+
+    def replace(self, path: str, old: str, new: str) -> None:
+        """Edit a file of the checkout's copy; the old text must be there."""
+        file = self.folder / path
+        text = file.read_text()
+        assert old in text, f"{path} does not hold {old!r}"
+        file.write_text(text.replace(old, new, 1))
+
+
+def copy_of_checkout(root: Path, folder: Path, config: Path) -> Workflow:
+    folder.mkdir(parents=True)
+    for name in COPIED:
+        source = root / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / name)
+    shutil.copy(config, folder / "config" / "config.yaml")
+    shutil.copy(DATA / "tiny_tracks.tsv", folder / "config" / "tracks.tsv")
+    return Workflow(folder)
+
+
+@pytest.fixture
+def fresh(root, tmp_path) -> Workflow:
+    """A checkout with the tiny config, nothing run yet."""
+    return copy_of_checkout(root, tmp_path / "checkout", DATA / "tiny.yaml")
+
+
+@pytest.fixture(scope="session")
+def finished(root, tmp_path_factory) -> Workflow:
+    """A checkout in which the tiny config has been run to the end. Tests must not change it; see ``edited``."""
+    workflow = copy_of_checkout(root, tmp_path_factory.mktemp("finished") / "checkout", DATA / "tiny.yaml")
+    workflow.run()
+    return workflow
+
+
+@pytest.fixture
+def edited(finished, tmp_path) -> Workflow:
+    """A copy of the finished run, to be edited."""
+    folder = tmp_path / "edited"
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    return Workflow(folder)

@@ -1,0 +1,45 @@
+"""One extraction job: every track's peaks on one chromosome to windows, in files."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from diffusion_bert.genome.tracks import read_aliases, read_peaks
+from diffusion_bert.genome.windows import extract_windows, read_regions
+from diffusion_bert.tables import FUNNEL, WINDOWS, write_parquet, write_tsv
+
+
+def extract_chromosome(
+    fasta: str | Path,
+    *,
+    tracks: Iterable[tuple[tuple[str, str, str], str | Path]],
+    chrom: str,
+    aliases: str | Path | None,
+    blacklist: str | Path | None,
+    settings: Mapping[str, Any],
+    seed: int,
+    windows: str | Path,
+    funnel: str | Path,
+) -> None:
+    """Write WINDOWS and FUNNEL of one chromosome.
+
+    fasta: indexed plain FASTA. tracks: ((name, label, format), path) of each track. settings: the config's
+    ``windows``, every key given. windows, funnel: the files to write.
+    """
+    renamed = read_aliases(aliases) if aliases else None
+    peaks = [
+        read_peaks(path, track=name, label=label, format=form, chrom=chrom, aliases=renamed)
+        for (name, label, form), path in tracks
+    ]
+    table, counts = extract_windows(
+        fasta,
+        pd.concat(peaks, ignore_index=True),
+        chrom,
+        blacklist=read_regions(blacklist, chrom) if blacklist else None,
+        seed=seed,
+        **settings,
+    )
+    write_parquet(table, windows, WINDOWS)
+    write_tsv(counts, funnel, FUNNEL)

@@ -1,0 +1,17 @@
+"""One trained model's folder from the training and validation windows; goes on from the checkpoint of a killed run."""
+
+from pathlib import Path
+
+from diffusion_bert.errors import reported
+from diffusion_bert.seeds import derive_seed
+from diffusion_bert.training.train import train
+
+with reported(snakemake.log[0]):
+    train(
+        snakemake.input.train,
+        snakemake.input.validation,
+        settings=snakemake.params.settings,
+        seed=derive_seed(snakemake.params.seed, snakemake.rule, snakemake.wildcards.model),
+        folder=Path(snakemake.output.curve).parent,
+        checkpoint_folder=Path(snakemake.params.checkpoints),
+    )
