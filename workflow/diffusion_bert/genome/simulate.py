@@ -234,7 +234,7 @@ def _add_repeats(rng: np.random.Generator, codes: np.ndarray) -> np.ndarray:
     families = [rng.choice(4, size, p=[0.3, 0.2, 0.2, 0.3]).astype(np.uint8) for size in (300, 220, 150, 90)]
     families.append(np.tile(np.array([1, 0], np.uint8), 25))  # a (CA)n microsatellite
     masked = np.zeros(codes.shape, bool)
-    for _ in range(codes.size // 6000):
+    for _ in range(codes.size // 2000):
         copy = families[rng.integers(len(families))]
         copy = copy[rng.integers(len(copy) // 2) :].copy()  # many copies lack their beginning, as LINEs do
         mutated = rng.random(len(copy)) < 0.12
