@@ -70,6 +70,9 @@ EVALUATION: Columns = {
     "note": "text?",
 }
 
+# What a model thinks of each sequence of the matched sets: a bound on bits a base and its Monte Carlo error.
+MODEL_SCORES: Columns = {"set": "text", "name": "text", "bits_per_base": "float?", "standard_error": "float?"}
+
 # The training curve: one row a validation.
 TRAINING: Columns = {
     "step": "int",

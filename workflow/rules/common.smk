@@ -86,6 +86,10 @@ def windows_files(kind):
     return [f"results/windows/{part}.{kind}" for part in CHROMS or ["sequences"]]
 
 
-def per_run(pattern):
-    """The pattern's file for each (model, sampler) pair that is to be generated."""
-    return [pattern.format(model=model, sampler=sampler) for model, sampler in RUNS]
+def per_run(*patterns):
+    """Each pattern's file for each (model, sampler) pair that is to be generated, run by run."""
+    return [
+        pattern.format(model=model, sampler=sampler)
+        for model, sampler in RUNS
+        for pattern in patterns
+    ]

@@ -1,0 +1,283 @@
+# Evidence: every set of sequences judged by every question, then all runs side by side.
+
+RUN = "results/evaluation/{model}/{sampler}"
+QUESTIONS = ["composition", "kmers", "motifs", "novelty", "likelihood"]
+if "simulate" in config:
+    QUESTIONS.append("grammar")
+
+
+rule make_floors:
+    input:
+        train="results/splits/train.parquet",
+        validation="results/splits/validation.parquet",
+        test="results/splits/test.parquet",
+    output:
+        shuffle="results/floors/dinucleotide_shuffle.parquet",
+        markov="results/floors/markov.parquet",
+        uniform="results/floors/uniform.parquet",
+        chain="results/floors/markov.npz",
+        orders="results/floors/markov.tsv",
+    params:
+        orders=config["evaluation"]["markov_orders"],
+        seed=config["seed"],
+        code=code("make_floors"),
+    log:
+        "logs/make_floors.log",
+    benchmark:
+        "results/benchmarks/make_floors.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    conda:
+        "../../envs/evaluate.yaml"
+    message:
+        "Making the floors that a generator must beat"
+    script:
+        "../scripts/make_floors.py"
+
+
+rule match_sets:
+    """Generated, held-out and floor sequences: equal numbers, label by label."""
+    input:
+        generated="results/sequences/{model}/{sampler}/sequences.parquet",
+        train="results/splits/train.parquet",
+        test="results/splits/test.parquet",
+        floors=[
+            "results/floors/dinucleotide_shuffle.parquet",
+            "results/floors/markov.parquet",
+            "results/floors/uniform.parquet",
+        ],
+    output:
+        f"{RUN}/sets.parquet",
+    params:
+        seed=config["seed"],
+        code=code("match_sets"),
+    log:
+        "logs/match_sets/{model}/{sampler}.log",
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    conda:
+        "../../envs/evaluate.yaml"
+    message:
+        "Matching the sets of {wildcards.model}, {wildcards.sampler}"
+    script:
+        "../scripts/match_sets.py"
+
+
+rule score_sequences:
+    """What the model itself thinks of every set."""
+    input:
+        model=lambda wildcards: model_folder(wildcards.model),
+        sets=f"{RUN}/sets.parquet",
+    output:
+        f"{RUN}/scores.parquet",
+    params:
+        samples=config["evaluation"]["likelihood_samples"],
+        seed=config["seed"],
+        code=code("score_sequences"),
+    log:
+        "logs/score_sequences/{model}/{sampler}.log",
+    benchmark:
+        "results/benchmarks/score_sequences/{model}/{sampler}.tsv"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    conda:
+        "../../envs/train.yaml"
+    message:
+        "Scoring the sets of {wildcards.model}, {wildcards.sampler} under the model"
+    script:
+        "../scripts/score_sequences.py"
+
+
+rule evaluate_composition:
+    input:
+        sets=f"{RUN}/sets.parquet",
+    output:
+        evaluation=f"{RUN}/composition.tsv",
+        sequences=f"{RUN}/composition_sequences.tsv",
+        positions=f"{RUN}/composition_positions.tsv",
+    params:
+        bootstrap=config["evaluation"]["bootstrap"],
+        seed=config["seed"],
+        code=code("evaluate_composition"),
+    log:
+        "logs/evaluate_composition/{model}/{sampler}.log",
+    benchmark:
+        "results/benchmarks/evaluate_composition/{model}/{sampler}.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    conda:
+        "../../envs/evaluate.yaml"
+    message:
+        "Composition of {wildcards.model}, {wildcards.sampler}"
+    script:
+        "../scripts/evaluate_composition.py"
+
+
+rule evaluate_kmers:
+    input:
+        sets=f"{RUN}/sets.parquet",
+    output:
+        evaluation=f"{RUN}/kmers.tsv",
+        spectrum=f"{RUN}/kmers_spectrum.tsv",
+    params:
+        bootstrap=config["evaluation"]["bootstrap"],
+        seed=config["seed"],
+        code=code("evaluate_kmers"),
+    log:
+        "logs/evaluate_kmers/{model}/{sampler}.log",
+    benchmark:
+        "results/benchmarks/evaluate_kmers/{model}/{sampler}.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    conda:
+        "../../envs/evaluate.yaml"
+    message:
+        "k-mer spectra of {wildcards.model}, {wildcards.sampler}"
+    script:
+        "../scripts/evaluate_kmers.py"
+
+
+rule evaluate_motifs:
+    input:
+        sets=f"{RUN}/sets.parquet",
+        library=local(config["evaluation"]["motifs"]["file"]),
+    output:
+        evaluation=f"{RUN}/motifs.tsv",
+        rates=f"{RUN}/motifs_rates.tsv",
+        positions=f"{RUN}/motifs_positions.tsv",
+        enrichment=f"{RUN}/motifs_enrichment.tsv",
+    params:
+        bootstrap=config["evaluation"]["bootstrap"],
+        motifs=config["evaluation"]["motifs"],
+        seed=config["seed"],
+        code=code("evaluate_motifs"),
+    log:
+        "logs/evaluate_motifs/{model}/{sampler}.log",
+    benchmark:
+        "results/benchmarks/evaluate_motifs/{model}/{sampler}.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    conda:
+        "../../envs/evaluate.yaml"
+    message:
+        "Motifs of {wildcards.model}, {wildcards.sampler}"
+    script:
+        "../scripts/evaluate_motifs.py"
+
+
+rule evaluate_novelty:
+    input:
+        sets=f"{RUN}/sets.parquet",
+        train="results/splits/train.parquet",
+    output:
+        evaluation=f"{RUN}/novelty.tsv",
+        sequences=f"{RUN}/novelty_sequences.tsv",
+    params:
+        bootstrap=config["evaluation"]["bootstrap"],
+        seed=config["seed"],
+        code=code("evaluate_novelty"),
+    log:
+        "logs/evaluate_novelty/{model}/{sampler}.log",
+    benchmark:
+        "results/benchmarks/evaluate_novelty/{model}/{sampler}.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    conda:
+        "../../envs/evaluate.yaml"
+    message:
+        "Novelty of {wildcards.model}, {wildcards.sampler}"
+    script:
+        "../scripts/evaluate_novelty.py"
+
+
+rule evaluate_likelihood:
+    input:
+        sets=f"{RUN}/sets.parquet",
+        scores=f"{RUN}/scores.parquet",
+        chain="results/floors/markov.npz",
+    output:
+        evaluation=f"{RUN}/likelihood.tsv",
+        sequences=f"{RUN}/likelihood_sequences.tsv",
+    params:
+        bootstrap=config["evaluation"]["bootstrap"],
+        seed=config["seed"],
+        code=code("evaluate_likelihood"),
+    log:
+        "logs/evaluate_likelihood/{model}/{sampler}.log",
+    benchmark:
+        "results/benchmarks/evaluate_likelihood/{model}/{sampler}.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    conda:
+        "../../envs/evaluate.yaml"
+    message:
+        "Likelihood of {wildcards.model}, {wildcards.sampler}"
+    script:
+        "../scripts/evaluate_likelihood.py"
+
+
+if "simulate" in config:
+
+    rule evaluate_grammar:
+        input:
+            sets=f"{RUN}/sets.parquet",
+            grammar=f"{SIMULATION}grammar.json",
+        output:
+            evaluation=f"{RUN}/grammar.tsv",
+            modules=f"{RUN}/grammar_modules.tsv",
+            spacings=f"{RUN}/grammar_spacings.tsv",
+        params:
+            bootstrap=config["evaluation"]["bootstrap"],
+            seed=config["seed"],
+            code=code("evaluate_grammar"),
+        log:
+            "logs/evaluate_grammar/{model}/{sampler}.log",
+        benchmark:
+            "results/benchmarks/evaluate_grammar/{model}/{sampler}.tsv"
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        conda:
+            "../../envs/evaluate.yaml"
+        message:
+            "Planted grammar in {wildcards.model}, {wildcards.sampler}"
+        script:
+            "../scripts/evaluate_grammar.py"
+
+
+rule compare_runs:
+    """All runs side by side, and where each stands between the best floor and the ceiling."""
+    input:
+        per_run(*(f"{RUN}/{question}.tsv" for question in QUESTIONS)),
+    output:
+        comparison="results/comparison/comparison.tsv",
+        verdict="results/comparison/verdict.tsv",
+    params:
+        runs=RUNS,
+        code=code("compare_runs"),
+    log:
+        "logs/compare_runs.log",
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    conda:
+        "../../envs/evaluate.yaml"
+    message:
+        "Comparing the runs"
+    script:
+        "../scripts/compare_runs.py"
+
+
+rule evaluation:
+    """Stop when every run is evaluated and compared."""
+    input:
+        rules.compare_runs.output,

@@ -1,0 +1,143 @@
+# Pictures, and the one page that says what was done and how good the sequences are.
+
+
+rule draw_training_curve:
+    input:
+        curves=expand("results/models/{model}/training.tsv", model=config["models"]),
+        markov="results/floors/markov.tsv",
+    output:
+        report(
+            "results/models/training.svg",
+            caption="../report/training.rst",
+            category="Training",
+            labels={"figure": "training curve"},
+        ),
+    params:
+        models=list(config["models"]),
+        code=code("draw_training_curve"),
+    log:
+        "logs/draw_training_curve.log",
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../../envs/report.yaml"
+    message:
+        "Drawing the training curves"
+    script:
+        "../scripts/draw_training_curve.py"
+
+
+rule draw_run:
+    """All figures of one run."""
+    input:
+        composition_sequences=f"{RUN}/composition_sequences.tsv",
+        composition_positions=f"{RUN}/composition_positions.tsv",
+        kmers_spectrum=f"{RUN}/kmers_spectrum.tsv",
+        motifs_rates=f"{RUN}/motifs_rates.tsv",
+        motifs_positions=f"{RUN}/motifs_positions.tsv",
+        novelty_sequences=f"{RUN}/novelty_sequences.tsv",
+        likelihood_sequences=f"{RUN}/likelihood_sequences.tsv",
+        grammar=f"{RUN}/grammar.tsv" if "simulate" in config else [],
+    output:
+        **{
+            question: report(
+                f"{RUN}/{question}.svg",
+                caption=f"../report/{question}.rst",
+                category="Evaluation",
+                subcategory="{model}, {sampler}",
+                labels={
+                    "model": "{model}",
+                    "sampler": "{sampler}",
+                    "figure": question,
+                },
+            )
+            for question in QUESTIONS
+        },
+    params:
+        code=code("draw_run"),
+    log:
+        "logs/draw_run/{model}/{sampler}.log",
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../../envs/report.yaml"
+    message:
+        "Drawing the figures of {wildcards.model}, {wildcards.sampler}"
+    script:
+        "../scripts/draw_run.py"
+
+
+rule draw_comparison:
+    input:
+        "results/comparison/verdict.tsv",
+    output:
+        report(
+            "results/comparison/comparison.svg",
+            caption="../report/comparison.rst",
+            category="Comparison",
+            labels={"figure": "comparison of all runs"},
+        ),
+    params:
+        code=code("draw_comparison"),
+    log:
+        "logs/draw_comparison.log",
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../../envs/report.yaml"
+    message:
+        "Drawing the comparison"
+    script:
+        "../scripts/draw_comparison.py"
+
+
+rule write_report:
+    input:
+        rules.split_windows.output.summary,
+        rules.split_windows.output.funnel,
+        rules.make_floors.output.orders,
+        rules.compare_runs.output,
+        rules.draw_comparison.output,
+        rules.draw_training_curve.output,
+        expand(
+            "results/models/{model}/{file}",
+            model=config["models"],
+            file=["training.tsv", "diffusion.json"],
+        ),
+        per_run(
+            "results/sequences/{model}/{sampler}/sequences.parquet",
+            "results/sequences/{model}/{sampler}/sequences.fasta",
+            *(f"{RUN}/{question}.tsv" for question in QUESTIONS),
+            *(f"{RUN}/{question}.svg" for question in QUESTIONS),
+        ),
+        [f"{SIMULATION}grammar.json"] if "simulate" in config else [],
+    output:
+        report(
+            "results/report/index.html",
+            caption="../report/report.rst",
+            category="Report",
+            labels={"page": "the whole report"},
+        ),
+    params:
+        config=config,
+        code=code("write_report"),
+    log:
+        "logs/write_report.log",
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    conda:
+        "../../envs/report.yaml"
+    message:
+        "Writing the report"
+    script:
+        "../scripts/write_report.py"
+
+
+rule report:
+    """The report, and all that it rests on."""
+    input:
+        rules.write_report.output,

@@ -1,0 +1,16 @@
+"""The figures of one run, one for each question."""
+
+import pandas as pd
+from diffusion_bert.errors import reported
+from diffusion_bert.figures import agreement, distributions, standing
+
+with reported(snakemake.log[0]):
+    table = {name: pd.read_csv(path, sep="\t") for name, path in snakemake.input.items() if path}
+    out = snakemake.output
+    distributions.draw_composition(table["composition_sequences"], table["composition_positions"], out.composition)
+    agreement.draw_kmers(table["kmers_spectrum"], out.kmers)
+    agreement.draw_motifs(table["motifs_rates"], table["motifs_positions"], out.motifs)
+    distributions.draw_novelty(table["novelty_sequences"], out.novelty)
+    distributions.draw_likelihood(table["likelihood_sequences"], out.likelihood)
+    if "grammar" in table:
+        standing.draw_grammar(table["grammar"], out.grammar)

@@ -1,0 +1,20 @@
+"""Bits a base of every set, under the model and under the best Markov chain."""
+
+from diffusion_bert.errors import reported
+from diffusion_bert.evaluation.likelihood import MODEL_SCORES, evaluate_likelihood, markov_scores
+from diffusion_bert.evaluation.markov import MarkovChain
+from diffusion_bert.evaluation.outputs import write_evaluation
+from diffusion_bert.evaluation.sets import SETS
+from diffusion_bert.seeds import derive_seed
+from diffusion_bert.tables import read_parquet
+
+with reported(snakemake.log[0]):
+    sets = read_parquet(snakemake.input.sets, SETS)
+    evaluation, details = evaluate_likelihood(
+        sets,
+        read_parquet(snakemake.input.scores, MODEL_SCORES),
+        markov_scores(sets, MarkovChain.load(snakemake.input.chain)),
+        bootstrap=snakemake.params.bootstrap,
+        seed=derive_seed(snakemake.params.seed, snakemake.rule, *snakemake.wildcards),
+    )
+    write_evaluation(evaluation, details, snakemake.output)
