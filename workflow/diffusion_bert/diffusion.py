@@ -43,15 +43,19 @@ class Schedule:
         if self.name not in SCHEDULES:
             raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {self.name!r}")
 
+    def masked_share(self, t: Tensor) -> Tensor:
+        """1 - alpha(t), without the rounding of a difference from 1: the weight divides by it at small t."""
+        if self.name == "cosine":
+            return torch.cos(math.pi / 2 * (1 - t))
+        if self.name == "polynomial":
+            return t**self.power
+        if self.name == "log-linear":
+            return (1 - self.epsilon) * t
+        return t
+
     def alpha(self, t: Tensor) -> Tensor:
         """Probability that a token is unmasked at time t."""
-        if self.name == "cosine":
-            return 1 - torch.cos(math.pi / 2 * (1 - t))
-        if self.name == "polynomial":
-            return 1 - t**self.power
-        if self.name == "log-linear":
-            return 1 - (1 - self.epsilon) * t
-        return 1 - t
+        return 1 - self.masked_share(t)
 
     def alpha_prime(self, t: Tensor) -> Tensor:
         """d alpha / dt, negative."""
@@ -65,7 +69,7 @@ class Schedule:
 
     def weight(self, t: Tensor) -> Tensor:
         """-alpha'(t) / (1 - alpha(t)): the weight of the bound at time t > 0."""
-        return -self.alpha_prime(t) / (1 - self.alpha(t))
+        return -self.alpha_prime(t) / self.masked_share(t)
 
     def time_of(self, alpha: Tensor) -> Tensor:
         """The time at which a token is unmasked with this probability: the inverse of ``alpha``."""
