@@ -1,0 +1,367 @@
+"""The report: from the tables and figures of ``results/`` to one HTML file that needs nothing else."""
+
+import os
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from diffusion_bert import tables
+from diffusion_bert.evaluation.metrics import METRICS
+from diffusion_bert.figures import style
+from diffusion_bert.figures.standing import repeats
+from diffusion_bert.reporting import markup, strips, verdict
+from diffusion_bert.reporting.inputs import Inputs, Run, read_json, read_table, run_times
+from diffusion_bert.reporting.methods import methods
+
+_HERE = Path(__file__).parent
+_CAPTIONS = Path(__file__).parents[2] / "report"
+
+# The file stays well under 10 MB: pictures of the best runs first, as far as this goes; the others are linked.
+_PICTURE_BUDGET = 6_000_000
+# Sequences in the table, over all runs.
+_SEQUENCE_BUDGET = 4000
+
+_QUESTIONS = {
+    "grammar": ("Planted grammar", "Does it carry what the simulation planted?"),
+    "composition": ("Composition", "Is it made of the right bases?"),
+    "kmers": ("k-mers", "Are its words the right ones?"),
+    "motifs": ("Motifs", "Does it carry the right motifs, in the right places?"),
+    "likelihood": ("Likelihood", "Does the model know more than a Markov chain, and does it generate what it knows?"),
+    "novelty": ("Novelty", "Is it new, or copied from training?"),
+}
+
+
+def build_report(output: Path, *, inputs: Inputs, config: Mapping, title: str, captions: Path | None = None) -> None:
+    """Write the report.
+
+    inputs: the files it is made of. config: the resolved settings, as shown and as the Methods are filled from.
+    captions: folder of the captions (default: the workflow's ``report/``). Absent parts are left out, with a sentence.
+    The same inputs give the same bytes.
+    """
+    captions = captions or _CAPTIONS
+    texts = {path.stem: path.read_text() for path in sorted(captions.glob("*.rst"))}
+    evaluations = {run: _evaluation(files) for run, files in inputs.evaluations.items()}
+    verdicts = verdict.judge(read_table(inputs.verdict))
+    summary = read_table(inputs.summary) if inputs.summary else None
+    markov = read_table(inputs.markov) if inputs.markov else None
+    sequences = {run: tables.read_parquet(path, tables.SEQUENCES) for run, path in inputs.sequences.items()}
+    pictures = _Pictures(texts, output)
+    numbers = {
+        "sequences": max(map(len, sequences.values()), default=0),
+        "compared": max((int(frame["n"].max()) for frame in evaluations.values() if len(frame)), default=0),
+    }
+    best = verdicts[0] if verdicts else None
+    page = (
+        _environment()
+        .get_template("index.html.j2")
+        .render(
+            title=title,
+            css=Markup((_HERE / "report.css").read_text()),
+            js=Markup((_HERE / "report.js").read_text()),
+            best=best,
+            verdicts=verdicts,
+            headline=verdict.headline(best) if best else None,
+            points=verdict.points(best) if best else [],
+            facts=verdict.facts(best, evaluations[best.model, best.sampler])
+            if best and (best.model, best.sampler) in evaluations
+            else [],
+            grammar=verdict.grammar_sentence(best) if best else None,
+            grammar_text=_grammar_text(read_json(inputs.grammar)) if inputs.grammar else None,
+            standing=pictures.get(inputs.shared_figures.get("comparison"), "comparison"),
+            curve=pictures.get(inputs.shared_figures.get("training"), "training"),
+            curves=_curve_rows(inputs.curves),
+            markov=None if markov is None else markov.to_dict("records"),
+            summary=None if summary is None else _summary_rows(summary),
+            funnel=_funnel(read_table(inputs.funnel)) if inputs.funnel else None,
+            runs=_runs(verdicts, evaluations, inputs, pictures),
+            comparison=_comparison_rows(verdicts, read_table(inputs.comparison)),
+            sequences=_sequence_rows(
+                sequences, output, inputs.fastas, (config.get("report") or {}).get("sequences", 200)
+            ),
+            numbers=numbers,
+            config_text=markup.settings_text(config),
+            config=config,
+            models={name: _model_text(path) for name, path in sorted(inputs.models.items())},
+            versions=_versions(),
+            times=run_times(inputs.benchmarks).to_dict("records"),
+            methods=methods(config, summary, markov, numbers),
+            metrics=[
+                metric
+                for metric in METRICS.values()
+                if any(metric.name in set(f["metric"]) for f in evaluations.values())
+            ],
+            question_titles={name: titles[0] for name, titles in _QUESTIONS.items()},
+        )
+    )
+    with tables.written_beside(output) as part:
+        part.write_text(page)
+
+
+class _Pictures:
+    """Figures for the page, with their captions, until the budget is spent; after that a link to the file."""
+
+    def __init__(self, captions: Mapping[str, str], output: Path):
+        self._captions, self._output = captions, output
+        self._left, self._count = _PICTURE_BUDGET, 0
+
+    def get(self, path: Path | None, name: str) -> dict | None:
+        if path is None:
+            return None
+        caption = self._captions.get(name, "")
+        self._count += 1
+        svg = markup.inline_svg(path, f"p{self._count}", markup.first_sentence(caption))
+        fits = len(svg) <= self._left
+        self._left -= len(svg) if fits else 0
+        return {
+            "svg": Markup(svg) if fits else None,
+            "link": _relative(path, self._output),
+            "caption": Markup(markup.caption_html(caption)),
+        }
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=verdict.number, percent=verdict.percent, duration=markup.duration)
+    return environment
+
+
+def _evaluation(files: Mapping[str, Path]) -> pd.DataFrame:
+    """All questions of one run in one EVALUATION frame (details beside them have other columns and are passed over)."""
+    frames = [tables.read_tsv(path, tables.EVALUATION) for name, path in sorted(files.items()) if name in _QUESTIONS]
+    return pd.concat(frames, ignore_index=True) if frames else tables.empty(tables.EVALUATION)
+
+
+def _runs(verdicts: list, evaluations: Mapping[Run, pd.DataFrame], inputs: Inputs, pictures: _Pictures) -> list[dict]:
+    """Every run's questions, the best run first."""
+    out = []
+    for one in verdicts:
+        run = (one.model, one.sampler)
+        frame = evaluations.get(run, tables.empty(tables.EVALUATION))
+        standings = {standing.metric: standing for standing in one.standings}
+        questions = []
+        for name, (heading, ask) in _QUESTIONS.items():
+            own = frame[[metric in METRICS and METRICS[metric].question == name for metric in frame["metric"]]]
+            if own.empty:
+                continue
+            metrics = [_metric(metric, own, standings.get(metric)) for metric in dict.fromkeys(own["metric"])]
+            questions.append(
+                {
+                    "name": name,
+                    "title": heading,
+                    "ask": ask,
+                    "picture": pictures.get(inputs.figures.get(run, {}).get(name), name),
+                    "metrics": [one for one in metrics if not repeats(one["metric"].name)],
+                    "more": [one for one in metrics if repeats(one["metric"].name)],
+                    "set_titles": [style.title(kind) for kind in style.ordered(own["set"])],
+                    "by_label": _by_label(own),
+                }
+            )
+        out.append({"verdict": one, "questions": questions, "legend": Markup(strips.legend(list(frame["set"])))})
+    return out
+
+
+def _metric(name: str, frame: pd.DataFrame, standing) -> dict:
+    metric = METRICS[name]
+    rows = frame[(frame["metric"] == name) & (frame["label"] == "all")]
+    generated = rows[rows["set"] == style.GENERATED]
+    row = generated.iloc[0] if len(generated) else None
+    notes = rows["note"].dropna()
+    return {
+        "metric": metric,
+        "strip": Markup(strips.strip(rows, metric.title)),
+        "value": _interval(row) if row is not None and pd.notna(row["value"]) else None,
+        "n": None if row is None else int(row["n"]),
+        "note": notes.iloc[0] if len(notes) else None,
+        "standing": standing,
+        "good": {
+            "lower": "Good: low, down to the ceiling.",
+            "higher": "Good: high, up to the ceiling.",
+            "as ceiling": "Good: at the ceiling, neither less nor more.",
+        }[metric.better],
+    }
+
+
+def _interval(row: pd.Series) -> str:
+    text = verdict.number(row["value"])
+    if pd.notna(row["ci_low"]) and pd.notna(row["ci_high"]):
+        text += f" [{verdict.number(row['ci_low'])}, {verdict.number(row['ci_high'])}]"
+    return text
+
+
+def _by_label(frame: pd.DataFrame) -> list[dict]:
+    """One row a metric and label, with every set's value and interval; "" where the table has no such row."""
+    cells = {
+        (row["metric"], row["label"], row["set"]): _interval(row) if pd.notna(row["value"]) else row["note"] or "–"
+        for _, row in frame.iterrows()
+    }
+    sets = style.ordered(frame["set"])
+    pairs = list(dict.fromkeys(zip(frame["metric"], frame["label"], strict=True)))
+    return [
+        {
+            "metric": METRICS[metric].title,
+            "label": label,
+            "cells": [cells.get((metric, label, name), "") for name in sets],
+        }
+        for metric, label in pairs
+    ]
+
+
+def _summary_rows(summary: pd.DataFrame) -> dict:
+    rows = summary.to_dict("records")
+    return {"rows": rows, "total": {name: int(summary[name].sum()) for name in ("train", "validation", "test")}}
+
+
+def _funnel(funnel: pd.DataFrame) -> dict:
+    """What each filter dropped, a row a track, a column a stage, over all chromosomes, in the order the stages come."""
+    stages = list(dict.fromkeys(funnel["stage"]))
+    rows = []
+    for (track, label), own in funnel.groupby(["track", "label"], sort=False):
+        dropped = own.groupby("stage")["dropped"].sum()
+        last = [stage for stage in stages if stage in dropped.index][-1]
+        begin = own[own["stage"] == own["stage"].iloc[0]]
+        end = own[own["stage"] == last]
+        rows.append(
+            {
+                "track": track,
+                "label": label,
+                "began": int(begin["kept"].sum() + begin["dropped"].sum()),
+                "dropped": [int(dropped.get(stage, 0)) for stage in stages],
+                "left": int(end["kept"].sum()),
+            }
+        )
+    # A stage at which no track lost anything needs no column.
+    shown = [number for number in range(len(stages)) if any(row["dropped"][number] for row in rows)]
+    for row in rows:
+        row["dropped"] = [row["dropped"][number] for number in shown]
+    idle = [
+        stages[number].replace("_", " ")
+        for number in range(len(stages))
+        if number not in shown and stages[number] not in ("peaks", "windows")
+    ]
+    return {"stages": [stages[number].replace("_", " ") for number in shown], "rows": rows, "idle": idle}
+
+
+def _curve_rows(curves: Mapping[str, Path]) -> list[dict]:
+    rows = []
+    for name, path in sorted(curves.items()):
+        frame = tables.read_tsv(path, tables.TRAINING)
+        if frame.empty:
+            continue
+        best = frame.loc[frame["validation_bits_per_base"].idxmin()]
+        rows.append(
+            {
+                "model": name,
+                "best": float(best["validation_bits_per_base"]),
+                "step": int(best["step"]),
+                "steps": int(frame["step"].max()),
+                "epochs": float(frame["epoch"].max()),
+                "speed": float(frame["tokens_per_second"].median()),
+            }
+        )
+    return rows
+
+
+def _comparison_rows(verdicts: list, comparison: pd.DataFrame) -> list[dict]:
+    """One row a run and metric (all labels): value with interval, ceiling, best floor, and share of the way."""
+    frame = comparison[(comparison["label"] == "all") & (comparison["set"] == style.GENERATED)]
+    intervals = {
+        (row["model"], row["sampler"], row["metric"]): _interval(row)
+        for _, row in frame.iterrows()
+        if pd.notna(row["value"])
+    }
+    return [
+        {
+            "run": one,
+            "standing": standing,
+            "value": intervals.get((one.model, one.sampler, standing.metric), verdict.number(standing.value)),
+        }
+        for one in verdicts
+        for standing in one.standings
+    ]
+
+
+def _sequence_rows(
+    sequences: Mapping[Run, pd.DataFrame], output: Path, fastas: Mapping[Run, Path], wanted: int
+) -> dict | None:
+    """The first sequences of each run, label by label in turn, so that every label is seen."""
+    if not sequences:
+        return None
+    each = max(_SEQUENCE_BUDGET // len(sequences), 5)
+    rows, files = [], []
+    for (model, sampler), frame in sequences.items():
+        turn = frame.groupby("label").cumcount()
+        chosen = frame.iloc[turn.argsort(kind="stable").to_numpy()][: min(each, wanted)]
+        for row in chosen.itertuples(index=False):
+            rows.append(
+                {
+                    "run": f"{model} / {sampler}",
+                    "name": row.name,
+                    "label": row.label,
+                    "length": row.length,
+                    "bits": None if pd.isna(row.bits_per_base) else float(row.bits_per_base),
+                    "gc": (row.sequence.count("G") + row.sequence.count("C")) / max(len(row.sequence), 1),
+                    "sequence": row.sequence,
+                }
+            )
+        files.append(
+            {
+                "run": f"{model} / {sampler}",
+                "count": len(frame),
+                "shown": len(chosen),
+                "fasta": _relative(fastas[model, sampler], output) if (model, sampler) in fastas else None,
+            }
+        )
+    return {"rows": rows, "files": files, "runs": len(sequences)}
+
+
+def _grammar_text(grammar: Mapping) -> list[str]:
+    """The planted grammar, a sentence a label."""
+    names = {key: motif["name"] for key, motif in grammar["motifs"].items()}
+    strands = {"+": "", "-": " on the other strand", "either": " on either strand"}
+    out = []
+    for label, module in grammar["labels"].items():
+        sites = [
+            f"{names.get(site['matrix_id'], site['matrix_id'])}{strands.get(site['strand'], '')}"
+            + (f" (in {verdict.percent(site['probability'])})" if site.get("probability", 1) < 1 else "")
+            for site in module["sites"]
+        ]
+        low, high = module["spacing"]
+        gap = f"{low}" if low == high else f"{low} to {high}"
+        text = f"{label}: {', then '.join(sites)}"
+        if len(sites) > 1:
+            text += f", {gap} bp apart"
+        if module.get("module_strand") == "either":
+            text += "; the whole module on either strand"
+        out.append(text + ".")
+    return out
+
+
+def _model_text(path: Path) -> str:
+    settings = {name: value for name, value in read_json(path).items() if name != "labels"}
+    return markup.settings_text(settings)
+
+
+def _versions() -> dict[str, str]:
+    names = ("snakemake", "torch", "transformers", "numpy", "pandas", "matplotlib", "jinja2")
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _relative(path: Path, output: Path) -> str:
+    return Path(os.path.relpath(path, output.parent)).as_posix()

@@ -1,0 +1,173 @@
+"""A Methods section, filled in from the settings and tables of this run, to be taken into a paper."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+_ORDERS = {
+    "ancestral": "ancestral sampling (the exact reverse process)",
+    "random": "unmasking in random order",
+    "left_to_right": "unmasking from left to right",
+    "confidence": "unmasking the most confident positions first",
+    "entropy": "unmasking the positions of least entropy first",
+    "margin": "unmasking the positions of largest margin first",
+}
+
+_WEIGHTS = {
+    "elbo": " the exact bound as the loss,",
+    "clipped": " loss weights clipped at {max_weight:g},",
+    "unweighted": " an unweighted loss,",
+}
+
+
+def methods(config: Mapping, summary: pd.DataFrame | None, markov: pd.DataFrame | None, numbers: Mapping) -> list[str]:
+    """Paragraphs of plain text.
+
+    config: the resolved settings. summary: SPLIT_SUMMARY. markov: the Markov floor's table (order, chosen, ...).
+    numbers: ``sequences`` (generated a run, at most) and ``compared`` (sequences a set in the evaluation), where known.
+    """
+    return [
+        text
+        for text in (
+            _data(config, summary),
+            _models(config),
+            _sampling(config, numbers),
+            _evaluation(config, markov, numbers),
+        )
+        if text
+    ]
+
+
+def _data(config: Mapping, summary: pd.DataFrame | None) -> str:
+    windows, split = config.get("windows", {}), config.get("split", {})
+    sentences = []
+    if config.get("sequences"):
+        sentences.append(f"Labelled sequences were read from {_source(config['sequences'])}.")
+    else:
+        place = (
+            "a genome simulated with a planted motif grammar"
+            if config.get("simulate")
+            else f"the genome {_source(config.get('genome', {}))}"
+        )
+        centre = "summits" if windows.get("centre") == "summit" else "midpoints"
+        jitter = f", moved by up to {windows['jitter']} bp at random" if windows.get("jitter") else ""
+        sentences.append(
+            f"Windows of {windows.get('width', '?')} bp were cut from {place}, centred on the {centre} of the peaks"
+            + (" (midpoints where a track states no summit)" if centre == "summits" else "")
+            + f"{jitter}."
+        )
+        limits = []
+        if windows.get("max_n") is not None:
+            limits.append(f"more than {100 * windows['max_n']:g} % N" if windows["max_n"] else "any N")
+        if windows.get("max_lower_case") is not None and windows["max_lower_case"] < 1:
+            limits.append(f"more than {100 * windows['max_lower_case']:g} % soft-masked bases")
+        if config.get("genome", {}).get("blacklist"):
+            limits.append("an overlap with the exclusion list")
+        if limits:
+            sentences.append(f"Windows with {_series(limits, 'or')} were dropped.")
+    if split.get("by") == "chromosome":
+        held = [
+            f"{_series(list(map(str, split[name])), 'and')} for {purpose}"
+            for name, purpose in (("validation", "validation"), ("test", "testing"))
+            if split.get(name)
+        ]
+        sentences.append(f"Chromosomes were held out whole: {'; '.join(held)}." if held else "")
+    elif split.get("fractions"):
+        shares = split["fractions"]
+        sentences.append(
+            f"A seeded, label-balanced {100 * shares.get('validation', 0):g} % was held out for validation and "
+            f"{100 * shares.get('test', 0):g} % for testing."
+        )
+    sentences.append(
+        "Duplicates within a label, and training windows that also stand in the held-out windows (either strand), were "
+        "removed."
+    )
+    if summary is not None:
+        total = summary[["train", "validation", "test"]].sum()
+        sentences.append(
+            f"This left {total['train']:,} windows for training, {total['validation']:,} for validation and "
+            f"{total['test']:,} for testing, of {len(summary)} label{'s' if len(summary) != 1 else ''}."
+        )
+    return " ".join(filter(None, sentences))
+
+
+def _models(config: Mapping) -> str:
+    models = config.get("models") or {}
+    if not models:
+        return ""
+    parts = []
+    for name, settings in models.items():
+        kind = {"convnet": "a network of dilated convolutions", "bert": "a small BERT transformer"}.get(
+            settings.get("backbone"), f"a {settings.get('backbone', 'masked language model')}"
+        )
+        length = f"{settings['steps']} steps" if settings.get("steps") else f"{settings.get('epochs', '?')} epochs"
+        weight = _WEIGHTS.get((settings.get("weighting") or {}).get("kind"), "").format(
+            **settings.get("weighting") or {}
+        )
+        parts.append(
+            f"{name} ({kind}, {settings.get('schedule', 'linear')} schedule,{weight} at most {length} "
+            f"in batches of {settings.get('batch_size', '?')}, learning rate {settings.get('learning_rate', '?')})"
+        )
+    return (
+        "Masked language models over single bases were trained as absorbing-state discrete diffusion models (Sahoo et "
+        "al. 2024; Shi et al. 2024) with a token for the label, dropped at random: the evidence lower bound on "
+        f"the log-likelihood of a sequence is the objective. Models: {'; '.join(parts)}. The "
+        "weights of the lowest validation loss, on times and masks that stay the same throughout, were kept; the test windows selected nothing. All "
+        f"random draws derive from the seed {config.get('seed', '?')}."
+    )
+
+
+def _sampling(config: Mapping, numbers: Mapping) -> str:
+    samplers = config.get("samplers") or {}
+    if not samplers:
+        return ""
+    parts = []
+    for name, settings in samplers.items():
+        order = settings.get("order", "ancestral")
+        text = f"{name} ({_ORDERS.get(order, f'{order} order')} in {settings.get('steps', '?')} steps"
+        text += f", temperature {settings.get('temperature', 1.0):g}, top-p {settings.get('top_p', 1.0):g}"
+        if settings.get("top_k"):
+            text += f", top-k {settings['top_k']}"
+        if settings.get("guidance"):
+            text += f", classifier-free guidance {settings['guidance']:g}"
+        passes = (settings.get("refine") or {}).get("passes")
+        if passes:
+            text += f", then {passes} refinement pass{'es' if passes != 1 else ''} over positions of low confidence"
+        parts.append(f"{text})")
+    count = f"{numbers['sequences']:,} sequences" if numbers.get("sequences") else "Sequences"
+    return f"{count} a run were generated: {'; '.join(parts)}."
+
+
+def _evaluation(config: Mapping, markov: pd.DataFrame | None, numbers: Mapping) -> str:
+    settings = config.get("evaluation") or {}
+    chain = "a Markov chain fitted to the training windows"
+    if markov is not None and markov["chosen"].astype(bool).any():
+        row = markov[markov["chosen"].astype(bool)].iloc[0]
+        chain += f" (order {int(row['order'])}, chosen on the validation windows)"
+    chosen = settings.get("motifs") or {}
+    motifs = "as given"
+    if chosen.get("file"):
+        motifs = f"the motifs of {chosen['file']}"
+    elif chosen.get("taxon"):
+        motifs = f"the motifs of JASPAR CORE ({chosen['taxon']})"
+    if chosen.get("p_value"):
+        motifs += f", hits at p < {chosen['p_value']:g}"
+    size = f"{numbers['compared']:,} sequences a set" if numbers.get("compared") else "equal numbers"
+    intervals = (
+        f" with 95 % intervals from {settings['bootstrap']} bootstrap samples" if settings.get("bootstrap") else ""
+    )
+    return (
+        f"Generated sequences were compared to training windows in composition, k-mers, motifs ({motifs}), likeness to "
+        f"training sequences, and likelihood, label by label, at {size}{intervals}. Every metric stands between a "
+        "ceiling (held-out test windows against training windows) and floors: dinucleotide shuffles of the test "
+        f"windows (Altschul and Erickson 1985), {chain}, and uniform random bases. A metric takes part in the verdict "
+        "only where it separates floors from ceiling."
+    )
+
+
+def _source(settings: Mapping) -> str:
+    return str(settings.get("source", "?"))
+
+
+def _series(items: list[str], word: str) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {word} {items[-1]}"
