@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+from diffusion_bert.diffusion import BITS
+from diffusion_bert.errors import UserError
+from diffusion_bert.likelihood import bits_per_base
+from toy_models import LabelModel, UniformModel, all_sequences, as_denoiser, markov_model
+
+SEQUENCES = ["ACGTCA", "TTTTTT", "CATGAC", "GGGGCC"]
+
+
+def test_uniform_logits_cost_two_bits_a_base_without_error():
+    value, error = bits_per_base(as_denoiser(UniformModel()), SEQUENCES, [None] * 4, samples=4)
+    assert value == pytest.approx(np.full(4, 2.0), abs=1e-6)
+    assert error == pytest.approx(np.zeros(4), abs=1e-6)
+
+
+def test_the_exact_denoiser_gives_the_exact_likelihood_within_its_error():
+    model = markov_model()
+    value, error = bits_per_base(as_denoiser(model), SEQUENCES, [None] * 4, samples=600, seed=3)
+    exact = -model.log_prob(SEQUENCES) * BITS / 6
+    assert (np.abs(value - exact) < 4 * error).all()
+    assert (error > 0).all()
+    assert (error < 0.06).all()
+
+
+def test_the_estimate_is_unbiased_for_few_samples():
+    model = markov_model()
+    sequences = all_sequences(4)
+    value, error = bits_per_base(as_denoiser(model), sequences * 4, [None] * 1024, samples=2, seed=5)
+    exact = np.tile(-model.log_prob(sequences) * BITS / 4, 4)
+    difference = value - exact
+    assert abs(difference.mean()) < 4 * difference.std() / 1024**0.5
+    assert np.sqrt((error**2).mean()) > difference.std() * 0.9  # the stated error is not too small
+
+
+def test_the_stated_error_is_the_spread_of_repeated_estimates():
+    model = markov_model()
+    value, error = bits_per_base(as_denoiser(model), ["ACGTCA"] * 300, [None] * 300, samples=8, seed=1)
+    assert value.std() == pytest.approx(np.sqrt((error**2).mean()), rel=0.15)
+
+
+def test_neither_batch_size_nor_the_other_sequences_matter():
+    denoiser = as_denoiser(markov_model())
+    value, error = bits_per_base(denoiser, SEQUENCES, [None] * 4, samples=6, seed=7, batch_size=1000)
+    again, error_again = bits_per_base(denoiser, SEQUENCES, [None] * 4, samples=6, seed=7, batch_size=6)
+    assert value == pytest.approx(again, abs=1e-6)
+    assert error == pytest.approx(error_again, abs=1e-6)
+    first, _ = bits_per_base(denoiser, SEQUENCES[:1], [None], samples=6, seed=7)
+    assert first[0] == pytest.approx(value[0], abs=1e-6)
+    other, _ = bits_per_base(denoiser, SEQUENCES, [None] * 4, samples=6, seed=8)
+    assert (other != value).any()
+
+
+def test_unequal_lengths_and_unknown_bases():
+    value, _ = bits_per_base(as_denoiser(UniformModel()), ["ACGTACG", "NNNN", "ANT", "A"], [None] * 4, samples=2)
+    assert value == pytest.approx(np.array([2.0, np.nan, 2.0, 2.0]), abs=1e-6, nan_ok=True)
+
+
+def test_each_label_has_its_own_likelihood():
+    denoiser = as_denoiser(LabelModel({"a": [0.7, 0.1, 0.1, 0.1], "b": [0.1, 0.1, 0.1, 0.7]}))
+    value, _ = bits_per_base(denoiser, ["AAAA"] * 3, ["a", "b", None], samples=4)
+    assert value == pytest.approx(-np.log2([0.7, 0.1, 0.4]), abs=1e-5)
+    with pytest.raises(UserError, match="label c: the model was not trained on it; it knows a, b"):
+        bits_per_base(denoiser, ["AAAA"], ["c"])
+
+
+def test_one_sample_has_no_error():
+    with pytest.raises(ValueError, match="at least 2"):
+        bits_per_base(as_denoiser(UniformModel()), ["A"], [None], samples=1)
