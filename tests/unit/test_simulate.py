@@ -13,6 +13,7 @@ import pyfaidx
 import pytest
 from Bio import motifs
 from Bio.Seq import Seq
+
 from diffusion_bert.errors import UserError
 from diffusion_bert.genome.bigbed import NARROW_PEAK, write_narrow_peaks
 from diffusion_bert.genome.simulate import (

@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from diffusion_bert.errors import UserError
 from diffusion_bert.genome.splits import canonical, reverse_complements, split_windows
 from diffusion_bert.tables import FUNNEL, SPLIT_SUMMARY, WINDOWS, check
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 BASES = np.array(list("ACGT"))
 HELD = {"by": "chromosome", "validation": ["chr2"], "test": ["chr10"], "seed": 1}

@@ -5,6 +5,8 @@ Coordinates, where given, are bp, 0-based half-open, and serve the split by chro
 
 import gzip
 import re
+import warnings
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -124,7 +126,10 @@ def _read_table(path: Path, kind: str, wanted: Mapping[str, str]):
         else:
             with path.open("rb") as handle:
                 compressed = handle.read(2) == b"\x1f\x8b"
-            with (gzip.open if compressed else open)(path, "rt", encoding="utf-8-sig", newline="") as handle:
+            opener = gzip.open if compressed else open
+            with opener(path, "rt", encoding="utf-8-sig", newline="") as handle, warnings.catch_warnings():
+                # A row with more fields than the header would lose them with no more than a warning.
+                warnings.simplefilter("error", pd.errors.ParserWarning)
                 # Blank lines are read, so that row numbers stay line numbers; those at the end are then dropped.
                 table = pd.read_csv(
                     handle,
@@ -141,7 +146,8 @@ def _read_table(path: Path, kind: str, wanted: Mapping[str, str]):
         raise UserError(f"{path}: the file is empty.", "Give a file with a header and at least one row.") from None
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file.", "Mend the path at sequences.source.") from None
-    except (ValueError, EOFError, OSError) as error:  # pandas' and pyarrow's errors of parsing are ValueErrors
+    # pandas' and pyarrow's errors of parsing are ValueErrors, a damaged gzip file's may be any of the others.
+    except (ValueError, EOFError, OSError, zlib.error, pd.errors.ParserWarning) as error:
         raise UserError(
             f"{path}: cannot be read as {kind}: {' '.join(str(error).split())}.",
             "Mend the file, or name the right sequences.format.",
@@ -165,7 +171,7 @@ def _read_fasta(path: Path, kind: str, wanted: Mapping[str, str]):
         records = read_fasta(path)
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file.", "Mend the path at sequences.source.") from None
-    except (EOFError, OSError, UnicodeDecodeError) as error:
+    except (EOFError, OSError, UnicodeDecodeError, zlib.error) as error:
         raise UserError(
             f"{path}: cannot be read as fasta: {error}.", "Mend the file, or name the right sequences.format."
         ) from error
@@ -257,8 +263,9 @@ def _trim(frame: pd.DataFrame, width: int) -> pd.DataFrame:
     before = lengths // 2 - width // 2
     after = lengths - before - width
     minus = frame["strand"] == "-"
+    cut = [text[first : first + width] for text, first in zip(frame["sequence"], before, strict=True)]
     return frame.assign(
-        sequence=[text[cut : cut + width] for text, cut in zip(frame["sequence"], before, strict=True)],
+        sequence=pd.Series(cut, index=frame.index, dtype="str"),
         start=frame["start"] + before.where(~minus, after),
         end=frame["end"] - after.where(~minus, before),
     )
