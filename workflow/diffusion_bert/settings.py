@@ -51,6 +51,9 @@ def load_config(config: Mapping[str, Any], files: list[str | Path], schema: Path
     if problems:
         raise _all(problems)
     filled = _with_defaults(plain, rules)
+    for model in filled["models"].values():
+        if model["steps"] is not None:
+            model["epochs"] = None
     problems = [f"{_where(place, lines)}{text}" for place, text in _contradictions(filled)]
     if problems:
         raise _all(problems)
@@ -171,12 +174,38 @@ def check_labels(config: Config, labels: set[str]) -> None:
         raise _all(problems)
 
 
+def check_split(split: Mapping[str, Any], chroms: list[str]) -> None:
+    """The held-out chromosomes must be among those used, each on one side, and leave some for training.
+
+    split: the config's ``split`` with ranges written out. chroms: ``genome.chroms``, likewise.
+    """
+    problems = [
+        f"split.{part} names {chrom}, which genome.chroms does not.{_suggest(chrom, chroms)}"
+        for part in ("validation", "test")
+        for chrom in split[part]
+        if chrom not in chroms
+    ]
+    problems += [
+        f"split.validation and split.test both name {chrom}. Leave it to one of them."
+        for chrom in split["validation"]
+        if chrom in split["test"]
+    ]
+    if not problems and set(chroms) <= {*split["validation"], *split["test"]}:
+        problems.append("split.validation and split.test take all of genome.chroms. Leave chromosomes for training.")
+    if problems:
+        raise _all(problems)
+
+
 def runs(config: Config) -> list[tuple[str, str]]:
     """The (model, sampler) pairs to generate and evaluate, in the config's order."""
     chosen = config["generate"]["runs"]
     if chosen is None:
         return [(model, sampler) for model in config["models"] for sampler in config["samplers"]]
     return [(model, sampler) for model, samplers in chosen.items() for sampler in samplers]
+
+
+def _is_fasta(source: str) -> bool:
+    return source.split("?")[0].lower().removesuffix(".gz").endswith((".fa", ".fasta", ".fna"))
 
 
 def _all(problems: list[str]) -> UserError:
@@ -320,11 +349,14 @@ def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
                     "Name at least one, or set split.by: fraction.",
                 )
         if "sequences" in config and not config["sequences"]["columns"]["chrom"]:
-            yield (
-                ("split", "by"),
-                "split.by is chromosome, but sequences.columns.chrom names no column. "
-                "Name the table's column of chromosomes, or set split.by: fraction.",
-            )
+            # The records of a FASTA may be named chrom:start-end.
+            tables = [f["source"] for f in config["sequences"]["files"] if not _is_fasta(f["source"])]
+            if tables:
+                yield (
+                    ("split", "by"),
+                    f"split.by is chromosome, but sequences.columns.chrom names no column of {tables[0]}. "
+                    "Name the table's column of chromosomes, or set split.by: fraction.",
+                )
     elif split["fractions"]["validation"] + split["fractions"]["test"] >= 1:
         yield ("split", "fractions"), "split.fractions leave nothing for training. Make their sum less than 1."
     if "genome" in config and config["windows"]["width"] is None:

@@ -10,10 +10,11 @@ sys.path.insert(0, str(WORKFLOW))
 
 from diffusion_bert.digests import code_digest
 from diffusion_bert.errors import UserError
-from diffusion_bert.genome.names import expand_chroms
+from diffusion_bert.genome.fasta import expand_chroms
 from diffusion_bert.settings import (
     check_labels,
     check_sources,
+    check_split,
     is_remote,
     load_config,
     read_track_sheet,
@@ -39,6 +40,18 @@ try:
     }
     GENOME = config.get("genome")
     CHROMS = expand_chroms(GENOME["chroms"]) if GENOME else []
+    # Numbered, since two folders may hold files of one name; the name stays, for the format that it tells.
+    SEQUENCES = {
+        f"{number}.{Path(file['source'].split('?')[0]).name}": file
+        for number, file in enumerate(config.get("sequences", {}).get("files", []))
+    }
+    SPLIT = {
+        **config["split"],
+        "validation": expand_chroms(config["split"]["validation"]),
+        "test": expand_chroms(config["split"]["test"]),
+    }
+    if GENOME and SPLIT["by"] == "chromosome":
+        check_split(SPLIT, CHROMS)
     RUNS = runs(config)
     if TRACKS:
         check_labels(config, {track["label"] for track in TRACKS.values()})
@@ -48,14 +61,12 @@ try:
                 f"{config['tracks']}, track {name}": track["source"]
                 for name, track in TRACKS.items()
             },
-            **(
-                {
-                    f"genome.{key}": GENOME[key]
-                    for key in ("source", "blacklist", "aliases")
-                }
+            **{
+                f"genome.{key}": GENOME[key]
+                for key in ("source", "blacklist", "aliases")
                 if GENOME
-                else {"sequences.source": config["sequences"]["source"]}
-            ),
+            },
+            **{f"sequences.files, {name}": file["source"] for name, file in SEQUENCES.items()},
             "evaluation.motifs.file": config["evaluation"]["motifs"]["file"],
         },
         made=SIMULATION,
@@ -67,6 +78,7 @@ except UserError as error:
 wildcard_constraints:
     chrom="|".join(map(re.escape, CHROMS)) or "none",
     track="|".join(map(re.escape, TRACKS)) or "none",
+    file="|".join(map(re.escape, SEQUENCES)) or "none",
     model="|".join(map(re.escape, config["models"])),
     sampler="|".join(map(re.escape, config["samplers"])),
 

@@ -126,21 +126,21 @@ else:
 
     rule download_sequences:
         input:
-            local(config["sequences"]["source"]),
+            lambda wildcards: local(SEQUENCES[wildcards.file]["source"]),
         output:
-            "resources/sequences/source",
+            "resources/sequences/{file}",
         params:
-            source=config["sequences"]["source"],
-            checksum=config["sequences"]["checksum"],
+            source=lambda wildcards: SEQUENCES[wildcards.file]["source"],
+            checksum=lambda wildcards: SEQUENCES[wildcards.file]["checksum"],
             code=code("download_sequences"),
         log:
-            "logs/download_sequences.log",
+            "logs/download_sequences/{file}.log",
         resources:
             mem_mb=500,
             runtime=60,
         conda:
             "../../envs/resources.yaml"
         message:
-            "Fetching the labelled sequences"
+            "Fetching {wildcards.file}"
         script:
             "../scripts/download_sequences.py"

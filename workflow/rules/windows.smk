@@ -70,15 +70,14 @@ else:
 
     rule read_sequences:
         input:
-            "resources/sequences/source",
+            expand("resources/sequences/{file}", file=SEQUENCES),
         output:
             windows="results/windows/sequences.parquet",
             funnel="results/windows/sequences.funnel.tsv",
         params:
-            source=config["sequences"]["source"],
+            labels=[file["label"] for file in SEQUENCES.values()],
             format=config["sequences"]["format"],
             columns=config["sequences"]["columns"],
-            label=config["sequences"]["label"],
             width=config["windows"]["width"],
             max_n=config["windows"]["max_n"],
             code=code("read_sequences"),
@@ -108,7 +107,7 @@ rule split_windows:
         summary="results/splits/summary.tsv",
         funnel="results/splits/funnel.tsv",
     params:
-        split=config["split"],
+        split=SPLIT,
         seed=config["seed"],
         code=code("split_windows"),
     log:

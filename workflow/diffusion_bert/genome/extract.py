@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from diffusion_bert.genome.tracks import read_aliases, read_peaks
-from diffusion_bert.genome.windows import extract_windows, read_regions
+from diffusion_bert.genome.windows import extract_windows
 from diffusion_bert.tables import FUNNEL, WINDOWS, write_parquet, write_tsv
 
 
@@ -33,11 +33,16 @@ def extract_chromosome(
         read_peaks(path, track=name, label=label, format=form, chrom=chrom, aliases=renamed)
         for (name, label, form), path in tracks
     ]
+    excluded = None
+    if blacklist:
+        excluded = read_peaks(
+            blacklist, track="blacklist", label="blacklist", format="bed", chrom=chrom, aliases=renamed
+        )
     table, counts = extract_windows(
         fasta,
         pd.concat(peaks, ignore_index=True),
         chrom,
-        blacklist=read_regions(blacklist, chrom) if blacklist else None,
+        blacklist=excluded,
         seed=seed,
         **settings,
     )
