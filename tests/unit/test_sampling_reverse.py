@@ -6,6 +6,7 @@ import torch
 from diffusion_bert.diffusion import Schedule
 from diffusion_bert.sampling.generate import generate
 from diffusion_bert.sampling.order import ORDERS
+from diffusion_bert.sampling.predict import Predictor
 from diffusion_bert.sampling.reverse import revealed_fractions
 from sampling_cases import FALSE_ALARM, Probe, chi_square, sequence_counts, settings, two_step_law
 from toy_models import LabelModel, all_sequences, as_denoiser, markov_model
@@ -115,6 +116,18 @@ def test_guidance_costs_a_second_forward_only_where_it_acts():
     assert forwards(model, labels=["a"] * 8, order="random", steps=5) == 5
     assert forwards(model, labels=["a"] * 8, order="random", steps=5, guidance=1.0) == 10
     assert forwards(model, labels=[None] * 8, order="random", steps=5, guidance=1.0) == 5
+
+
+def test_guided_predictions_are_the_formula_exactly():
+    table = {"a": np.array([0.4, 0.3, 0.2, 0.1]), "b": np.array([0.1, 0.3, 0.2, 0.4])}
+    plain = (table["a"] + table["b"]) / 2
+    denoiser = as_denoiser(LabelModel({name: list(p) for name, p in table.items()}))
+    predictor = Predictor(denoiser, ["b", None, "a"], 2, 1.5)
+    tokens = torch.full((3, 2), predictor.mask_id)
+    where = torch.tensor([[True, True], [False, True]])
+    got = predictor(tokens, torch.tensor([2, 1]), where).exp().numpy()
+    law = table["a"] ** 2.5 / plain**1.5
+    np.testing.assert_allclose(got, [law / law.sum(), law / law.sum(), plain], rtol=1e-6)
 
 
 @pytest.mark.parametrize("guidance", [0.0, 1.0, 3.0])
