@@ -70,7 +70,7 @@ def test_every_format_gives_the_same_windows(tmp_path, kind):
     check(funnel, FUNNEL, "funnel")
     assert funnel.drop(columns="chrom").to_dict("records") == [
         {"track": label, "label": label, "stage": stage, "kept": n, "dropped": 0}
-        for stage in ("read", "n_content")
+        for stage in ("sequences", "ambiguous_bases")
         for label, n in (("NA", 1), ("liver", 2))
     ]
 
@@ -125,7 +125,7 @@ def test_iupac_codes_count_as_n(tmp_path):
     path = text(tmp_path, "sequence\tlabel\nACRYSWKMBDHVNacgtn\tx\nACGTACGTAN\ty\nAACCGGTTAA\ty\n")
     frame, funnel = read_labelled_sequences(path, columns=PLAIN, max_n=0.1)
     assert list(frame["sequence"]) == ["ACGTACGTAN", "AACCGGTTAA"]
-    last = funnel[funnel["stage"] == "n_content"]
+    last = funnel[funnel["stage"] == "ambiguous_bases"]
     assert dict(zip(last["label"], last["dropped"], strict=True)) == {"x": 1, "y": 0}
     frame, _ = read_labelled_sequences(path, columns=PLAIN, max_n=1.0)
     assert frame["sequence"].iloc[0] == "ACNNNNNNNNNNNACGTN"
@@ -148,9 +148,9 @@ def test_width_trims_to_the_middle_drops_shorter_ones_and_moves_coordinates(tmp_
     assert list(frame["start"]) == [11, 21, 31, 51]
     assert list(frame["end"]) == [15, 25, 35, 55]
     assert funnel[["stage", "kept", "dropped"]].to_numpy().tolist() == [
-        ["read", 5, 0],
+        ["sequences", 5, 0],
         ["shorter_than_width", 4, 1],
-        ["n_content", 4, 0],
+        ["ambiguous_bases", 4, 0],
     ]
 
 

@@ -48,7 +48,8 @@ def read_labelled_sequences(
     width: int | None = None,
     max_n: float = 0.0,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read sequences; returns WINDOWS (track = label, score 0, summit null) and a FUNNEL by label (chrom null).
+    """Read sequences; returns WINDOWS (track = label, score 0, summit null) and a FUNNEL by label (chrom null)
+    with the stages sequences (all there are), shorter_than_width and ambiguous_bases.
 
     columns: the file's names of ``sequence``, ``label`` and, where it has them, ``chrom``, ``start``, ``end``,
     ``strand``; a field that is null or left out is not read. In FASTA these are keys of ``key=value`` words in a
@@ -91,12 +92,12 @@ def read_labelled_sequences(
     frame = pd.DataFrame({"sequence": _clean(raw["sequence"].str.strip(), where), "label": raw["label"].str.strip()})
     frame = frame.join(_coordinates(raw, frame["sequence"].str.len(), where))
 
-    funnel = [_count(frame["label"], np.ones(len(frame), bool), "read")]
+    funnel = [_count(frame["label"], np.ones(len(frame), bool), "sequences")]
     if width is not None:
         frame = _keep(frame, frame["sequence"].str.len().to_numpy() >= width, "shorter_than_width", funnel)
         frame = _trim(frame, width)
     lengths = frame["sequence"].str.len().to_numpy()
-    frame = _keep(frame, frame["sequence"].str.count("N").to_numpy() <= max_n * lengths, "n_content", funnel)
+    frame = _keep(frame, frame["sequence"].str.count("N").to_numpy() <= max_n * lengths, "ambiguous_bases", funnel)
     if not len(frame):
         raise UserError(
             f"{path}: none of its {len(raw)} sequences is left: they are shorter than windows.width ({width}) or hold "

@@ -124,9 +124,9 @@ def check_settings(settings: Mapping[str, Any]) -> dict[str, tuple[str, np.ndarr
         raise UserError("simulate.grammar: no label is given.", "Give at least one label with its sites.")
     wanted = {}
     for label, grammar in settings["grammar"].items():
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", label):
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:+-]*", label):
             raise UserError(
-                f"simulate.grammar: the label {label!r} names a file, so letters, digits, '_', '.' and '-' "
+                f"simulate.grammar: the label {label!r} names a file, so letters, digits and any of _.:+- "
                 "were expected.",
                 "Rename the label.",
             )
