@@ -25,15 +25,11 @@ from diffusion_bert.settings import (
 SIMULATION = "resources/simulation/"
 
 try:
-    config = load_config(
-        config, workflow.configfiles, WORKFLOW / "schemas" / "config.schema.json"
-    )
+    config = load_config(config, workflow.configfiles, WORKFLOW / "schemas" / "config.schema.json")
     TRACKS = {
         track["name"]: track
         for track in (
-            read_track_sheet(
-                config["tracks"], WORKFLOW / "schemas" / "tracks.schema.json"
-            )
+            read_track_sheet(config["tracks"], WORKFLOW / "schemas" / "tracks.schema.json")
             if "tracks" in config
             else []
         )
@@ -57,15 +53,8 @@ try:
         check_labels(config, {track["label"] for track in TRACKS.values()})
     check_sources(
         {
-            **{
-                f"{config['tracks']}, track {name}": track["source"]
-                for name, track in TRACKS.items()
-            },
-            **{
-                f"genome.{key}": GENOME[key]
-                for key in ("source", "blacklist", "aliases")
-                if GENOME
-            },
+            **{f"{config['tracks']}, track {name}": track["source"] for name, track in TRACKS.items()},
+            **{f"genome.{key}": GENOME[key] for key in ("source", "blacklist", "aliases") if GENOME},
             **{f"sequences.files, {name}": file["source"] for name, file in SEQUENCES.items()},
             "evaluation.motifs.file": config["evaluation"]["motifs"]["file"],
         },
@@ -100,8 +89,4 @@ def windows_files(kind):
 
 def per_run(*patterns):
     """Each pattern's file for each (model, sampler) pair that is to be generated, run by run."""
-    return [
-        pattern.format(model=model, sampler=sampler)
-        for model, sampler in RUNS
-        for pattern in patterns
-    ]
+    return [pattern.format(model=model, sampler=sampler) for model, sampler in RUNS for pattern in patterns]

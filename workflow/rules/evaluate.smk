@@ -1,5 +1,6 @@
 # Evidence: every set of sequences judged by every question, then all runs side by side.
 
+
 RUN = "results/evaluation/{model}/{sampler}"
 QUESTIONS = ["composition", "kmers", "motifs", "novelty", "likelihood"]
 if "simulate" in config:
@@ -17,19 +18,19 @@ rule make_floors:
         uniform="results/floors/uniform.parquet",
         chain="results/floors/markov.npz",
         orders="results/floors/markov.tsv",
-    params:
-        orders=config["evaluation"]["markov_orders"],
-        seed=config["seed"],
-        code=code("make_floors"),
     log:
         "logs/make_floors.log",
     benchmark:
         "results/benchmarks/make_floors.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
-    conda:
-        "../../envs/evaluate.yaml"
+    params:
+        orders=config["evaluation"]["markov_orders"],
+        seed=config["seed"],
+        code=code("make_floors"),
     message:
         "Making the floors that a generator must beat"
     script:
@@ -49,16 +50,16 @@ rule match_sets:
         ],
     output:
         f"{RUN}/sets.parquet",
-    params:
-        seed=config["seed"],
-        code=code("match_sets"),
     log:
         "logs/match_sets/{model}/{sampler}.log",
+    conda:
+        "../../envs/evaluate.yaml"
     resources:
         mem_mb=2000,
         runtime=20,
-    conda:
-        "../../envs/evaluate.yaml"
+    params:
+        seed=config["seed"],
+        code=code("match_sets"),
     message:
         "Matching the sets of {wildcards.model}, {wildcards.sampler}"
     script:
@@ -72,20 +73,20 @@ rule score_sequences:
         sets=f"{RUN}/sets.parquet",
     output:
         f"{RUN}/scores.parquet",
-    params:
-        samples=config["evaluation"]["likelihood_samples"],
-        seed=config["seed"],
-        code=code("score_sequences"),
     log:
         "logs/score_sequences/{model}/{sampler}.log",
     benchmark:
         "results/benchmarks/score_sequences/{model}/{sampler}.tsv"
+    conda:
+        "../../envs/train.yaml"
     threads: 2
     resources:
         mem_mb=4000,
         runtime=120,
-    conda:
-        "../../envs/train.yaml"
+    params:
+        samples=config["evaluation"]["likelihood_samples"],
+        seed=config["seed"],
+        code=code("score_sequences"),
     message:
         "Scoring the sets of {wildcards.model}, {wildcards.sampler} under the model"
     script:
@@ -99,19 +100,19 @@ rule evaluate_composition:
         evaluation=f"{RUN}/composition.tsv",
         sequences=f"{RUN}/composition_sequences.tsv",
         positions=f"{RUN}/composition_positions.tsv",
-    params:
-        bootstrap=config["evaluation"]["bootstrap"],
-        seed=config["seed"],
-        code=code("evaluate_composition"),
     log:
         "logs/evaluate_composition/{model}/{sampler}.log",
     benchmark:
         "results/benchmarks/evaluate_composition/{model}/{sampler}.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
-    conda:
-        "../../envs/evaluate.yaml"
+    params:
+        bootstrap=config["evaluation"]["bootstrap"],
+        seed=config["seed"],
+        code=code("evaluate_composition"),
     message:
         "Composition of {wildcards.model}, {wildcards.sampler}"
     script:
@@ -124,19 +125,19 @@ rule evaluate_kmers:
     output:
         evaluation=f"{RUN}/kmers.tsv",
         spectrum=f"{RUN}/kmers_spectrum.tsv",
-    params:
-        bootstrap=config["evaluation"]["bootstrap"],
-        seed=config["seed"],
-        code=code("evaluate_kmers"),
     log:
         "logs/evaluate_kmers/{model}/{sampler}.log",
     benchmark:
         "results/benchmarks/evaluate_kmers/{model}/{sampler}.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
-    conda:
-        "../../envs/evaluate.yaml"
+    params:
+        bootstrap=config["evaluation"]["bootstrap"],
+        seed=config["seed"],
+        code=code("evaluate_kmers"),
     message:
         "k-mer spectra of {wildcards.model}, {wildcards.sampler}"
     script:
@@ -152,20 +153,20 @@ rule evaluate_motifs:
         rates=f"{RUN}/motifs_rates.tsv",
         positions=f"{RUN}/motifs_positions.tsv",
         enrichment=f"{RUN}/motifs_enrichment.tsv",
+    log:
+        "logs/evaluate_motifs/{model}/{sampler}.log",
+    benchmark:
+        "results/benchmarks/evaluate_motifs/{model}/{sampler}.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
     params:
         bootstrap=config["evaluation"]["bootstrap"],
         motifs=config["evaluation"]["motifs"],
         seed=config["seed"],
         code=code("evaluate_motifs"),
-    log:
-        "logs/evaluate_motifs/{model}/{sampler}.log",
-    benchmark:
-        "results/benchmarks/evaluate_motifs/{model}/{sampler}.tsv"
-    resources:
-        mem_mb=4000,
-        runtime=60,
-    conda:
-        "../../envs/evaluate.yaml"
     message:
         "Motifs of {wildcards.model}, {wildcards.sampler}"
     script:
@@ -179,19 +180,19 @@ rule evaluate_novelty:
     output:
         evaluation=f"{RUN}/novelty.tsv",
         sequences=f"{RUN}/novelty_sequences.tsv",
-    params:
-        bootstrap=config["evaluation"]["bootstrap"],
-        seed=config["seed"],
-        code=code("evaluate_novelty"),
     log:
         "logs/evaluate_novelty/{model}/{sampler}.log",
     benchmark:
         "results/benchmarks/evaluate_novelty/{model}/{sampler}.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
-    conda:
-        "../../envs/evaluate.yaml"
+    params:
+        bootstrap=config["evaluation"]["bootstrap"],
+        seed=config["seed"],
+        code=code("evaluate_novelty"),
     message:
         "Novelty of {wildcards.model}, {wildcards.sampler}"
     script:
@@ -206,19 +207,19 @@ rule evaluate_likelihood:
     output:
         evaluation=f"{RUN}/likelihood.tsv",
         sequences=f"{RUN}/likelihood_sequences.tsv",
-    params:
-        bootstrap=config["evaluation"]["bootstrap"],
-        seed=config["seed"],
-        code=code("evaluate_likelihood"),
     log:
         "logs/evaluate_likelihood/{model}/{sampler}.log",
     benchmark:
         "results/benchmarks/evaluate_likelihood/{model}/{sampler}.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
-    conda:
-        "../../envs/evaluate.yaml"
+    params:
+        bootstrap=config["evaluation"]["bootstrap"],
+        seed=config["seed"],
+        code=code("evaluate_likelihood"),
     message:
         "Likelihood of {wildcards.model}, {wildcards.sampler}"
     script:
@@ -235,19 +236,19 @@ if "simulate" in config:
             evaluation=f"{RUN}/grammar.tsv",
             modules=f"{RUN}/grammar_modules.tsv",
             spacings=f"{RUN}/grammar_spacings.tsv",
-        params:
-            bootstrap=config["evaluation"]["bootstrap"],
-            seed=config["seed"],
-            code=code("evaluate_grammar"),
         log:
             "logs/evaluate_grammar/{model}/{sampler}.log",
         benchmark:
             "results/benchmarks/evaluate_grammar/{model}/{sampler}.tsv"
+        conda:
+            "../../envs/evaluate.yaml"
         resources:
             mem_mb=4000,
             runtime=60,
-        conda:
-            "../../envs/evaluate.yaml"
+        params:
+            bootstrap=config["evaluation"]["bootstrap"],
+            seed=config["seed"],
+            code=code("evaluate_grammar"),
         message:
             "Planted grammar in {wildcards.model}, {wildcards.sampler}"
         script:
@@ -261,16 +262,17 @@ rule compare_runs:
     output:
         comparison="results/comparison/comparison.tsv",
         verdict="results/comparison/verdict.tsv",
-    params:
-        runs=RUNS,
-        code=code("compare_runs"),
     log:
         "logs/compare_runs.log",
+    localrule: True
+    conda:
+        "../../envs/evaluate.yaml"
     resources:
         mem_mb=2000,
         runtime=20,
-    conda:
-        "../../envs/evaluate.yaml"
+    params:
+        runs=RUNS,
+        code=code("compare_runs"),
     message:
         "Comparing the runs"
     script:

@@ -9,6 +9,16 @@ rule generate_sequences:
     output:
         fasta="results/sequences/{model}/{sampler}/sequences.fasta",
         table="results/sequences/{model}/{sampler}/sequences.parquet",
+    log:
+        "logs/generate_sequences/{model}/{sampler}.log",
+    benchmark:
+        "results/benchmarks/generate_sequences/{model}/{sampler}.tsv"
+    conda:
+        "../../envs/train.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=240,
     params:
         sampler=lambda wildcards: config["samplers"][wildcards.sampler],
         number=config["generate"]["number"],
@@ -17,16 +27,6 @@ rule generate_sequences:
         likelihood_samples=config["evaluation"]["likelihood_samples"],
         seed=config["seed"],
         code=code("generate_sequences"),
-    log:
-        "logs/generate_sequences/{model}/{sampler}.log",
-    benchmark:
-        "results/benchmarks/generate_sequences/{model}/{sampler}.tsv"
-    threads: 2
-    resources:
-        mem_mb=4000,
-        runtime=240,
-    conda:
-        "../../envs/train.yaml"
     message:
         "Generating with model {wildcards.model}, sampler {wildcards.sampler}"
     script:

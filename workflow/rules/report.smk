@@ -12,16 +12,17 @@ rule draw_training_curve:
             category="Training",
             labels={"figure": "training curve"},
         ),
-    params:
-        models=list(config["models"]),
-        code=code("draw_training_curve"),
     log:
         "logs/draw_training_curve.log",
+    localrule: True
+    conda:
+        "../../envs/report.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../../envs/report.yaml"
+    params:
+        models=list(config["models"]),
+        code=code("draw_training_curve"),
     message:
         "Drawing the training curves"
     script:
@@ -54,15 +55,15 @@ rule draw_run:
             )
             for question in QUESTIONS
         },
-    params:
-        code=code("draw_run"),
     log:
         "logs/draw_run/{model}/{sampler}.log",
+    conda:
+        "../../envs/report.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../../envs/report.yaml"
+    params:
+        code=code("draw_run"),
     message:
         "Drawing the figures of {wildcards.model}, {wildcards.sampler}"
     script:
@@ -79,15 +80,16 @@ rule draw_comparison:
             category="Comparison",
             labels={"figure": "comparison of all runs"},
         ),
-    params:
-        code=code("draw_comparison"),
     log:
         "logs/draw_comparison.log",
+    localrule: True
+    conda:
+        "../../envs/report.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../../envs/report.yaml"
+    params:
+        code=code("draw_comparison"),
     message:
         "Drawing the comparison"
     script:
@@ -121,16 +123,17 @@ rule write_report:
             category="Report",
             labels={"page": "the whole report"},
         ),
-    params:
-        config=config,
-        code=code("write_report"),
     log:
         "logs/write_report.log",
+    localrule: True
+    conda:
+        "../../envs/report.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
-    conda:
-        "../../envs/report.yaml"
+    params:
+        config=config,
+        code=code("write_report"),
     message:
         "Writing the report"
     script:

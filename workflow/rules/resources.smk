@@ -8,24 +8,20 @@ if "simulate" in config:
             genome=f"{SIMULATION}genome.fa",
             truth=f"{SIMULATION}truth.tsv",
             grammar=f"{SIMULATION}grammar.json",
-            tracks=[
-                track["source"]
-                for track in TRACKS.values()
-                if track["source"].startswith(SIMULATION)
-            ],
-        params:
-            settings=config["simulate"],
-            seed=config["seed"],
-            code=code("simulate_data"),
+            tracks=[track["source"] for track in TRACKS.values() if track["source"].startswith(SIMULATION)],
         log:
             "logs/simulate_data.log",
         benchmark:
             "results/benchmarks/simulate_data.tsv"
+        conda:
+            "../../envs/windows.yaml"
         resources:
             mem_mb=2000,
             runtime=10,
-        conda:
-            "../../envs/windows.yaml"
+        params:
+            settings=config["simulate"],
+            seed=config["seed"],
+            code=code("simulate_data"),
         message:
             "Simulating a genome with planted enhancers"
         script:
@@ -39,17 +35,18 @@ if GENOME:
             local(GENOME["source"]),
         output:
             "resources/genome/source",
+        log:
+            "logs/download_genome.log",
+        localrule: True
+        conda:
+            "../../envs/resources.yaml"
+        resources:
+            mem_mb=500,
+            runtime=240,
         params:
             source=GENOME["source"],
             checksum=GENOME["checksum"],
             code=code("download_genome"),
-        log:
-            "logs/download_genome.log",
-        resources:
-            mem_mb=500,
-            runtime=240,
-        conda:
-            "../../envs/resources.yaml"
         message:
             "Fetching the genome"
         script:
@@ -61,17 +58,17 @@ if GENOME:
         output:
             fasta="resources/genome/genome.fa",
             index="resources/genome/genome.fa.fai",
-        params:
-            code=code("index_genome"),
         log:
             "logs/index_genome.log",
         benchmark:
             "results/benchmarks/index_genome.tsv"
+        conda:
+            "../../envs/windows.yaml"
         resources:
             mem_mb=1000,
             runtime=30,
-        conda:
-            "../../envs/windows.yaml"
+        params:
+            code=code("index_genome"),
         message:
             "Unpacking and indexing the genome"
         script:
@@ -82,18 +79,19 @@ if GENOME:
             lambda wildcards: local(TRACKS[wildcards.track]["source"]),
         output:
             "resources/tracks/{track}",
+        log:
+            "logs/download_track/{track}.log",
+        localrule: True
+        conda:
+            "../../envs/resources.yaml"
+        resources:
+            mem_mb=500,
+            runtime=60,
         params:
             source=lambda wildcards: TRACKS[wildcards.track]["source"],
             checksum=lambda wildcards: TRACKS[wildcards.track]["checksum"] or None,
             format=lambda wildcards: TRACKS[wildcards.track]["format"],
             code=code("download_track"),
-        log:
-            "logs/download_track/{track}.log",
-        resources:
-            mem_mb=500,
-            runtime=60,
-        conda:
-            "../../envs/resources.yaml"
         message:
             "Fetching track {wildcards.track}"
         script:
@@ -106,17 +104,18 @@ if GENOME:
                 local(GENOME["blacklist"]),
             output:
                 "resources/genome/blacklist.bed",
+            log:
+                "logs/download_blacklist.log",
+            localrule: True
+            conda:
+                "../../envs/resources.yaml"
+            resources:
+                mem_mb=500,
+                runtime=10,
             params:
                 source=GENOME["blacklist"],
                 checksum=None,
                 code=code("download_blacklist"),
-            log:
-                "logs/download_blacklist.log",
-            resources:
-                mem_mb=500,
-                runtime=10,
-            conda:
-                "../../envs/resources.yaml"
             message:
                 "Fetching the blacklist"
             script:
@@ -129,17 +128,18 @@ else:
             lambda wildcards: local(SEQUENCES[wildcards.file]["source"]),
         output:
             "resources/sequences/{file}",
+        log:
+            "logs/download_sequences/{file}.log",
+        localrule: True
+        conda:
+            "../../envs/resources.yaml"
+        resources:
+            mem_mb=500,
+            runtime=60,
         params:
             source=lambda wildcards: SEQUENCES[wildcards.file]["source"],
             checksum=lambda wildcards: SEQUENCES[wildcards.file]["checksum"],
             code=code("download_sequences"),
-        log:
-            "logs/download_sequences/{file}.log",
-        resources:
-            mem_mb=500,
-            runtime=60,
-        conda:
-            "../../envs/resources.yaml"
         message:
             "Fetching {wildcards.file}"
         script:

@@ -20,21 +20,21 @@ rule train_model:
     output:
         *model_folder("{model}"),
         curve="results/models/{model}/training.tsv",
+    log:
+        "logs/train_model/{model}.log",
+    benchmark:
+        "results/benchmarks/train_model/{model}.tsv"
+    conda:
+        "../../envs/train.yaml"
+    threads: 2
+    resources:
+        mem_mb=6000,
+        runtime=720,
     params:
         settings=lambda wildcards: config["models"][wildcards.model],
         seed=config["seed"],
         checkpoints="results/checkpoints/{model}",
         code=code("train_model"),
-    log:
-        "logs/train_model/{model}.log",
-    benchmark:
-        "results/benchmarks/train_model/{model}.tsv"
-    threads: 2
-    resources:
-        mem_mb=6000,
-        runtime=720,
-    conda:
-        "../../envs/train.yaml"
     message:
         "Training model {wildcards.model}"
     script:

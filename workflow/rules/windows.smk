@@ -11,21 +11,19 @@ if GENOME:
             aliases=local(GENOME["aliases"]),
         output:
             "results/windows/peaks.tsv",
-        params:
-            chroms=CHROMS,
-            tracks=[
-                (track["name"], track["label"], track["format"])
-                for track in TRACKS.values()
-            ],
-            width=config["windows"]["width"],
-            code=code("check_inputs"),
         log:
             "logs/check_inputs.log",
+        localrule: True
+        conda:
+            "../../envs/windows.yaml"
         resources:
             mem_mb=1000,
             runtime=15,
-        conda:
-            "../../envs/windows.yaml"
+        params:
+            chroms=CHROMS,
+            tracks=[(track["name"], track["label"], track["format"]) for track in TRACKS.values()],
+            width=config["windows"]["width"],
+            code=code("check_inputs"),
         message:
             "Checking tracks against the genome"
         script:
@@ -38,29 +36,24 @@ if GENOME:
             index="resources/genome/genome.fa.fai",
             tracks=expand("resources/tracks/{track}", track=TRACKS),
             aliases=local(GENOME["aliases"]),
-            blacklist=(
-                "resources/genome/blacklist.bed" if GENOME["blacklist"] else []
-            ),
+            blacklist=("resources/genome/blacklist.bed" if GENOME["blacklist"] else []),
         output:
             windows="results/windows/{chrom}.parquet",
             funnel="results/windows/{chrom}.funnel.tsv",
-        params:
-            tracks=[
-                (track["name"], track["label"], track["format"])
-                for track in TRACKS.values()
-            ],
-            windows=config["windows"],
-            seed=config["seed"],
-            code=code("extract_windows"),
         log:
             "logs/extract_windows/{chrom}.log",
         benchmark:
             "results/benchmarks/extract_windows/{chrom}.tsv"
+        conda:
+            "../../envs/windows.yaml"
         resources:
             mem_mb=3000,
             runtime=30,
-        conda:
-            "../../envs/windows.yaml"
+        params:
+            tracks=[(track["name"], track["label"], track["format"]) for track in TRACKS.values()],
+            windows=config["windows"],
+            seed=config["seed"],
+            code=code("extract_windows"),
         message:
             "Extracting the windows of {wildcards.chrom}"
         script:
@@ -74,6 +67,15 @@ else:
         output:
             windows="results/windows/sequences.parquet",
             funnel="results/windows/sequences.funnel.tsv",
+        log:
+            "logs/read_sequences.log",
+        benchmark:
+            "results/benchmarks/read_sequences.tsv"
+        conda:
+            "../../envs/windows.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=30,
         params:
             labels=[file["label"] for file in SEQUENCES.values()],
             format=config["sequences"]["format"],
@@ -81,15 +83,6 @@ else:
             width=config["windows"]["width"],
             max_n=config["windows"]["max_n"],
             code=code("read_sequences"),
-        log:
-            "logs/read_sequences.log",
-        benchmark:
-            "results/benchmarks/read_sequences.tsv"
-        resources:
-            mem_mb=4000,
-            runtime=30,
-        conda:
-            "../../envs/windows.yaml"
         message:
             "Reading the labelled sequences"
         script:
@@ -106,19 +99,19 @@ rule split_windows:
         test="results/splits/test.parquet",
         summary="results/splits/summary.tsv",
         funnel="results/splits/funnel.tsv",
-    params:
-        split=SPLIT,
-        seed=config["seed"],
-        code=code("split_windows"),
     log:
         "logs/split_windows.log",
     benchmark:
         "results/benchmarks/split_windows.tsv"
+    conda:
+        "../../envs/windows.yaml"
     resources:
         mem_mb=4000,
         runtime=30,
-    conda:
-        "../../envs/windows.yaml"
+    params:
+        split=SPLIT,
+        seed=config["seed"],
+        code=code("split_windows"),
     message:
         "Splitting windows into training, validation and test"
     script:

@@ -1,0 +1,237 @@
+"""The config and the track sheet: every mistake is one message that names the place and the remedy."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from diffusion_bert.errors import UserError
+from diffusion_bert.settings import (
+    check_labels,
+    check_sources,
+    check_split,
+    format_of,
+    is_remote,
+    load_config,
+    read_track_sheet,
+    runs,
+)
+
+SCHEMAS = Path(__file__).resolve().parents[2] / "workflow" / "schemas"
+GOOD = """
+genome:
+  source: genome.fa
+  chroms: [chr1-3]
+tracks: tracks.tsv
+split: {validation: [chr2], test: [chr3]}
+models:
+  a: {}
+samplers:
+  s: {}
+"""
+
+
+def load(tmp_path, text):
+    file = tmp_path / "config.yaml"
+    file.write_text(text)
+    return load_config(yaml.safe_load(text), [file], SCHEMAS / "config.schema.json")
+
+
+def message(tmp_path, text):
+    with pytest.raises(UserError) as caught:
+        load(tmp_path, text)
+    return str(caught.value)
+
+
+def test_defaults_fill_every_level(tmp_path):
+    config = load(tmp_path, GOOD)
+    assert config["seed"] == 1
+    assert config["windows"]["overlap"] == {"fraction": 0.5, "within_label": "best", "between_labels": "keep"}
+    assert config["models"]["a"]["backbone"] == "convnet"
+    assert config["samplers"]["s"]["refine"]["passes"] == 0
+    assert "simulate" not in config
+
+
+def test_the_architectures_defaults_are_those_of_the_backbone(tmp_path):
+    config = load(tmp_path, GOOD.replace("a: {}", "a: {}\n  b: {backbone: bert, architecture: {layers: 2}}"))
+    assert "stem_kernel" in config["models"]["a"]["architecture"]
+    assert set(config["models"]["b"]["architecture"]) == {"width", "layers", "heads", "expansion"}
+    assert config["models"]["b"]["architecture"]["layers"] == 2
+
+
+def test_steps_stand_instead_of_epochs(tmp_path):
+    config = load(tmp_path, GOOD.replace("a: {}", "a: {steps: 7}\n  b: {epochs: 3}"))
+    assert (config["models"]["a"]["steps"], config["models"]["a"]["epochs"]) == (7, None)
+    assert (config["models"]["b"]["steps"], config["models"]["b"]["epochs"]) == (None, 3)
+
+
+def test_defaults_are_not_shared_between_entries(tmp_path):
+    config = load(tmp_path, GOOD.replace("s: {}", "s: {}\n  t: {}"))
+    config["samplers"]["s"]["refine"]["passes"] = 9
+    assert config["samplers"]["t"]["refine"]["passes"] == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "parts"),
+    [
+        ("a: {}", "a: {lerning_rate: 1}", ["line 8", "models.a.lerning_rate", "Did you mean learning_rate?"]),
+        ("a: {}", "a: {architecture: {heads: 2}}", ["models.a.architecture.heads is not a known key", "Known here"]),
+        ("a: {}", "a: {steps: 0}", ["line 8", "models.a.steps is 0", "at least 1"]),
+        ("a: {}", "a: {steps: many}", ["models.a.steps is 'many'", "integer or null"]),
+        ("s: {}", "s: {order: confidance}", ["line 10", "'confidance'", "Did you mean confidence?"]),
+        ("s: {}", "s: {top_p: 1.5}", ["samplers.s.top_p is 1.5", "at most 1"]),
+        ("s: {}", "s: {}\n  s: {steps: 4}", ["line 11", "samplers.s is given twice", "Rename or remove"]),
+        ("a: {}", "a/b: {}", ["'a/b'", "names folders"]),
+        ("s: {}", "s: {refine: {passes: 1}}", ["samplers.s.refine needs threshold or fraction", "line 10"]),
+        ("test: [chr3]", "test: []", ["split.test names no chromosome", "split.by: fraction"]),
+        ("test: [chr3]", "tset: [chr3]", ["split.tset is not a known key", "Did you mean test?"]),
+        ("  source: genome.fa\n", "", ["genome.source is missing", "Add the key"]),
+        ("tracks: tracks.tsv\n", "", ["either by genome and tracks, or by sequences"]),
+        ("seed", "seed", []),
+    ],
+)
+def test_each_mistake_has_its_message(tmp_path, old, new, parts):
+    if not parts:
+        pytest.raises(UserError, load, tmp_path, "seed: [1]\n" + GOOD)
+        return
+    text = message(tmp_path, GOOD.replace(old, new))
+    for part in parts:
+        assert part in text
+
+
+def test_all_mistakes_are_told_at_once(tmp_path):
+    text = message(tmp_path, GOOD.replace("a: {}", "a: {x: 1}").replace("s: {}", "s: {steps: 0}"))
+    assert text.startswith("2 mistakes in the configuration")
+    assert "models.a.x" in text
+    assert "samplers.s.steps" in text
+
+
+def test_a_file_that_is_no_yaml_names_the_line(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text("seed: 1\nmodels: {a: [}\n")
+    with pytest.raises(UserError, match="config.yaml, line 2 is not valid YAML"):
+        load_config({}, [file], SCHEMAS / "config.schema.json")
+
+
+def test_runs_are_all_pairs_unless_narrowed(tmp_path):
+    both = GOOD.replace("a: {}", "a: {}\n  b: {}").replace("s: {}", "s: {}\n  t: {}")
+    assert runs(load(tmp_path, both)) == [("a", "s"), ("a", "t"), ("b", "s"), ("b", "t")]
+    assert runs(load(tmp_path, both + "generate: {runs: {b: [t]}}\n")) == [("b", "t")]
+
+
+def test_runs_that_name_nothing_known(tmp_path):
+    text = message(tmp_path, GOOD + "generate: {runs: {b: [s], a: [u, s, s]}}\n")
+    assert "the model b, which models does not" in text
+    assert "the sampler u, which samplers does not" in text
+    assert "names the sampler s twice" in text
+
+
+def test_fractions_must_leave_training_windows(tmp_path):
+    split = "split: {by: fraction, fractions: {validation: 0.5, test: 0.5}}"
+    text = message(tmp_path, GOOD.replace("split: {validation: [chr2], test: [chr3]}", split))
+    assert "leave nothing for training" in text
+
+
+def test_a_table_split_by_chromosome_needs_the_column(tmp_path):
+    data = "genome:\n  source: genome.fa\n  chroms: [chr1-3]\ntracks: tracks.tsv\n"
+    table = GOOD.replace(data, "sequences: {files: [{source: t.tsv}]}\n")
+    assert "names no column of t.tsv" in message(tmp_path, table)
+    load(tmp_path, table.replace("t.tsv", "t.fa.gz"))
+
+
+def sheet(tmp_path, text):
+    file = tmp_path / "tracks.tsv"
+    file.write_text(text.replace(" ", "\t"))
+    return read_track_sheet(file, SCHEMAS / "tracks.schema.json")
+
+
+def test_the_sheet_is_read(tmp_path):
+    tracks = sheet(tmp_path, "name label source checksum\na K562 x.bigBed\nb K562 ENCFF001ABC " + 32 * "0" + "\n\n")
+    assert [track["format"] for track in tracks] == ["bigbed", "bigbed"]
+    assert tracks[0]["checksum"] == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("name source\na x.bed\n", ["line 1", "the column label is missing"]),
+        ("name label source fromat\n", ["the column 'fromat' is not known", "Did you mean format?"]),
+        ("name label source source\n", ["the column source stands twice"]),
+        ("name label source\n", ["names no track"]),
+        ("", ["is empty", "name, label, source"]),
+        ("name label source\na l x.bed\na l y.bed\n", ["line 3", "'a' stands in line 2 already", "name of its own"]),
+        ("name label source\na l x.bed\nb l x.bed\n", ["line 3", "the source 'x.bed' stands in line 2"]),
+        ("name label source\na  x.bed\n", ["line 2", "no label"]),
+        ("name label source\na/b l x.bed\n", ["line 2", "'a/b' will not do"]),
+        ("name label source format\na l x.bed bedd\n", ["'bedd' will not do", "One of auto, bigbed"]),
+        ("name label source checksum\na l x.bed 12\n", ["checksum '12' will not do"]),
+        ("name label source\na l x.bed extra more\n", ["line 2", "5 fields, but the header names 3 columns"]),
+    ],
+)
+def test_each_mistake_in_the_sheet_has_its_message(tmp_path, text, parts):
+    with pytest.raises(UserError) as caught:
+        sheet(tmp_path, text)
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_a_missing_sheet(tmp_path):
+    with pytest.raises(UserError, match=r"The track sheet .*none.tsv does not exist"):
+        read_track_sheet(tmp_path / "none.tsv", SCHEMAS / "tracks.schema.json")
+
+
+@pytest.mark.parametrize(
+    ("source", "form"),
+    [
+        ("a/b.bb", "bigbed"),
+        ("https://x/y.bigBed?download=1", "bigbed"),
+        ("p.narrowPeak.gz", "narrowpeak"),
+        ("p.broadPeak", "broadpeak"),
+        ("p.bed.gz", "bed"),
+        ("p.txt", "auto"),
+        ("ENCFF123ABC", "bigbed"),
+    ],
+)
+def test_formats_by_name(source, form):
+    assert format_of(source) == form
+
+
+def test_what_is_remote():
+    assert [is_remote(s) for s in ("ftp://x/y", "HTTPS://x", "ENCFF123ABC", "ENCFF.bed", "x/http.bed")] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_missing_files_are_listed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("there.bed").touch()
+    sources = {"a": "there.bed", "b": "gone.bed", "c": "made/later.bb", "d": "https://x/y", "e": None, "f": "lost.bed"}
+    with pytest.raises(UserError) as caught:
+        check_sources(sources, made="made/")
+    assert "b: the file gone.bed does not exist" in str(caught.value)
+    assert "f: the file lost.bed does not exist" in str(caught.value)
+    assert "there.bed" not in str(caught.value)
+    check_sources({"a": "there.bed"}, made="made/")
+
+
+def test_labels_asked_for_must_exist(tmp_path):
+    config = load(tmp_path, GOOD + "generate: {labels: {K563: 3}}\n")
+    with pytest.raises(UserError, match=r"generate.labels.K563 is not a label.*Did you mean K562\?"):
+        check_labels(config, {"K562", "HepG2"})
+    check_labels(config, {"K563"})
+
+
+def test_held_out_chromosomes():
+    chroms = ["chr1", "chr2", "chr3"]
+    check_split({"validation": ["chr2"], "test": ["chr3"]}, chroms)
+    for split, part in (
+        ({"validation": ["chr2"], "test": ["chr9"]}, "split.test names chr9, which genome.chroms does not"),
+        ({"validation": ["chr2"], "test": ["chr2"]}, "both name chr2"),
+        ({"validation": ["chr1", "chr2"], "test": ["chr3"]}, "Leave chromosomes for training"),
+    ):
+        with pytest.raises(UserError, match=part):
+            check_split(split, chroms)
