@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from diffusion_bert.sampling.draw import inverse_cdf, truncated
-from diffusion_bert.sampling.generate import generate
 from sampling_cases import FALSE_ALARM, chi_square, settings
 from toy_models import FactorisedModel, as_denoiser
+
+from diffusion_bert.sampling.draw import inverse_cdf, truncated
+from diffusion_bert.sampling.generate import generate
 
 
 def logs(*probabilities):

@@ -4,12 +4,13 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from sampling_cases import settings
+from toy_models import LabelModel, UniformModel, as_denoiser, markov_model
+
 from diffusion_bert.errors import UserError
 from diffusion_bert.sampling.generate import batches, generate
 from diffusion_bert.sampling.order import ORDERS
 from diffusion_bert.tables import SEQUENCES, check
-from sampling_cases import settings
-from toy_models import LabelModel, UniformModel, as_denoiser, markov_model
 
 REFINED = settings({"passes": 2, "threshold": 0.2}, steps=5)
 

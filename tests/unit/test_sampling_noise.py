@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from diffusion_bert.sampling.noise import DRAW, ORDER, mix, uniforms
 from sampling_cases import FALSE_ALARM, chi_square
+
+from diffusion_bert.sampling.noise import DRAW, ORDER, mix, uniforms
 
 GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
 

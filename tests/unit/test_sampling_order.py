@@ -6,12 +6,13 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from sampling_cases import FALSE_ALARM, Probe, chi_square, settings
+from toy_models import as_denoiser
+
 from diffusion_bert.diffusion import Schedule
 from diffusion_bert.sampling.generate import generate
 from diffusion_bert.sampling.order import ORDERS, quotas
 from diffusion_bert.sampling.reverse import dense, revealed_fractions
-from sampling_cases import FALSE_ALARM, Probe, chi_square, settings
-from toy_models import as_denoiser
 
 # Three positions whose order by confidence, by entropy, by margin and from left to right are all different.
 POSITIONS = [[0.50, 0.48, 0.01, 0.01], [0.55, 0.15, 0.15, 0.15], [0.58, 0.40, 0.01, 0.01]]

@@ -5,11 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from sampling_cases import Probe, settings
+from toy_models import FactorisedModel, ToyModel, as_denoiser, markov_model
+
 from diffusion_bert.sampling.generate import generate
 from diffusion_bert.sampling.predict import Predictor
 from diffusion_bert.sampling.refine import GROUPS, confidence, doubtful
-from sampling_cases import Probe, settings
-from toy_models import FactorisedModel, ToyModel, as_denoiser, markov_model
 
 
 def made(model, n=40, length=20, seed=6, refine=None, **changes):

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from sampling_cases import FALSE_ALARM, Probe, chi_square, sequence_counts, settings, two_step_law
+from toy_models import LabelModel, all_sequences, as_denoiser, markov_model
+
 from diffusion_bert.diffusion import Schedule
 from diffusion_bert.sampling.generate import generate
 from diffusion_bert.sampling.order import ORDERS
 from diffusion_bert.sampling.predict import Predictor
 from diffusion_bert.sampling.reverse import revealed_fractions
-from sampling_cases import FALSE_ALARM, Probe, chi_square, sequence_counts, settings, two_step_law
-from toy_models import LabelModel, all_sequences, as_denoiser, markov_model
 
 N, LENGTH = 6000, 3
 
