@@ -1,6 +1,7 @@
 """Made-up results, complete and small: what a finished run leaves behind, for tests of figures and report."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -140,7 +141,7 @@ def motifs() -> tuple[pd.DataFrame, pd.DataFrame, dict]:
                 rates.append(
                     {"set": kind, "label": label, "matrix_id": key, "name": name, "rate": min(rate, 1.0), "n": 300}
                 )
-        for key, name in MOTIFS.items():
+        for key, name in list(MOTIFS.items())[1:4]:
             for start in range(0, 200, 10):
                 peak = np.exp(-0.5 * ((start - 95) / 20) ** 2)
                 positions.append(
@@ -154,7 +155,7 @@ def motifs() -> tuple[pd.DataFrame, pd.DataFrame, dict]:
                     }
                 )
     matrices = {}
-    for key in list(MOTIFS)[:4]:
+    for key in list(MOTIFS)[:3]:
         counts = draw.dirichlet(np.ones(4) * 0.25, 11) * 500
         matrices[key] = {base: counts[:, number].round().tolist() for number, base in enumerate("ACGT")}
     return pd.DataFrame(rates), pd.DataFrame(positions), matrices
@@ -323,6 +324,13 @@ def write_results(
         json.dumps({"schedule": {"name": "linear"}, "labels": LABELS, "weights_sha256": "0f3a", "parameters": 712345})
     )
     draw_training_curve({"convnet": training()}, 1.921, keep(results / "models/training.svg"))
+    figures = {
+        "composition": lambda path: draw_composition(*composition(), path),
+        "kmers": lambda path: draw_kmers(kmers(), path),
+        "motifs": lambda path: draw_motifs(*motifs()[:2], path, motifs()[2]),
+        "novelty": lambda path: draw_novelty(novelty(), path),
+        "likelihood": lambda path: draw_likelihood(likelihood(), path),
+    }
     draw, frames = random(), {}
     for sampler, strength in (("ancestral", 0.75), ("confident", 0.45)):
         place = f"evaluation/convnet/{sampler}"
@@ -330,11 +338,12 @@ def write_results(
         for question, part in zip(questions, parts, strict=True):
             tsv(part, f"{place}/{question}.tsv")
         frames["convnet", sampler] = pd.concat(parts, ignore_index=True)
-        draw_composition(*composition(), keep(results / place / "composition.svg"))
-        draw_kmers(kmers(), keep(results / place / "kmers.svg"))
-        draw_motifs(*motifs()[:2], keep(results / place / "motifs.svg"), motifs()[2])
-        draw_novelty(novelty(), keep(results / place / "novelty.svg"))
-        draw_likelihood(likelihood(), keep(results / place / "likelihood.svg"))
+        for question, draw_figure in figures.items():
+            path = keep(results / place / f"{question}.svg")
+            if sampler == "ancestral":
+                draw_figure(path)
+            else:  # the same picture again: drawing takes the time that these tests take
+                shutil.copy(results / "evaluation/convnet/ancestral" / path.name, path)
         if "grammar" in questions:
             draw_grammar(parts[questions.index("grammar")], keep(results / place / "grammar.svg"))
         letters = draw.choice(list("ACGT"), (90, 200))

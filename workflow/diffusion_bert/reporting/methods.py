@@ -111,8 +111,9 @@ def _models(config: Mapping) -> str:
     return (
         "Masked language models over single bases were trained as absorbing-state discrete diffusion models (Sahoo et "
         "al. 2024; Shi et al. 2024) with a token for the label, dropped at random: the evidence lower bound on "
-        f"the log-likelihood of a sequence is the objective. Models: {'; '.join(parts)}. The "
-        "weights of the lowest validation loss, on times and masks that stay the same throughout, were kept; the test windows selected nothing. All "
+        f"the log-likelihood of a sequence is the objective. Models: {'; '.join(parts)}. The weights of the lowest "
+        "validation loss, on times and masks that stay the same throughout, were kept; the test windows selected "
+        "nothing. All "
         f"random draws derive from the seed {config.get('seed', '?')}."
     )
 

@@ -101,7 +101,7 @@ def headline(verdict: Verdict) -> str:
 
 
 def points(verdict: Verdict, most: int = 5) -> list[tuple[str, str, list[str]]]:
-    """What is behind the headline, as (kind, heading, items); kind: good, middling, bad or blind. Empty ones are left out."""
+    """What is behind the headline: (kind, heading, items), kind good, middling, bad or blind; none without items."""
     groups = [
         ("good", "As in held-out real sequences", _items(verdict.of("real"), most, best_first=True)),
         ("middling", "Between floors and real", _items(verdict.of("between"), most, best_first=False)),

@@ -1,0 +1,460 @@
+"""The report: the verdict in words, one file without references outside, and a page that works in a browser."""
+
+import os
+import re
+import shutil
+import subprocess
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import report_tables as made
+
+from diffusion_bert.errors import UserError
+from diffusion_bert.reporting import markup, strips, verdict
+from diffusion_bert.reporting.build import build_report
+from diffusion_bert.reporting.inputs import Inputs, read_table, run_times
+from diffusion_bert.reporting.methods import methods
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+REPORT = Path(__file__).parents[2] / "workflow" / "report"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> tuple[Path, list[Path]]:
+    folder = tmp_path_factory.mktemp("run")
+    paths = made.write_results(folder)
+    output = folder / "results/report/index.html"
+    build_report(output, inputs=Inputs.from_paths(paths), config=made.CONFIG, title=made.CONFIG["report"]["title"])
+    return output, paths
+
+
+@pytest.fixture(scope="module")
+def page(run) -> str:
+    return run[0].read_text()
+
+
+def _text(page: str) -> str:
+    """What a reader reads, in one line."""
+    return " ".join(unescape(re.sub(r"<(style|script).*?</\1>|<[^>]+>", " ", page, flags=re.DOTALL)).split())
+
+
+def _rows(**columns) -> pd.DataFrame:
+    """A verdict table of one run and one metric, with these columns changed."""
+    row = {
+        "model": "m",
+        "sampler": "s",
+        "metric": "gc_wasserstein",
+        "label": "all",
+        "value": 0.1,
+        "ceiling": 0.02,
+        "best_floor": 0.3,
+        "floor_name": "markov",
+        "separates": True,
+        "position": 0.714,
+    }
+    return pd.DataFrame([row | columns])
+
+
+# ---------------------------------------------------------------------------------------------------- the verdict
+
+
+@pytest.mark.parametrize(
+    ("columns", "grade", "score"),
+    [
+        ({}, "between", 0.714),
+        ({"position": 0.95}, "real", 0.95),
+        ({"position": 1.4}, "real", 1.0),
+        ({"position": 0.05}, "floor", 0.05),
+        ({"position": -2.0}, "floor", 0.0),
+        ({"separates": False}, "blind", None),
+        ({"position": None}, "blind", None),
+        # Past a ceiling that should be met: as bad as falling short by as much.
+        ({"metric": "nearest_identity", "position": 1.05}, "real", 0.95),
+        ({"metric": "nearest_identity", "position": 1.6}, "beyond", 0.4),
+        ({"metric": "nearest_identity", "position": 3.0}, "beyond", 0.0),
+    ],
+)
+def test_a_metric_is_graded_by_its_position(columns, grade, score):
+    (one,) = verdict.judge(_rows(**columns))
+    assert one.standings[0].grade == grade
+    assert one.standings[0].score == (None if score is None else pytest.approx(score))
+
+
+def test_each_question_has_one_vote():
+    names = ["gc_sd", "motif_rate_pearson"] + [f"kmer_pearson_{k}" for k in (1, 2, 3, 4, 5, 6)]
+    scores = [0.2, 0.4] + [0.9] * 6
+    frame = pd.concat([_rows(metric=name, position=score) for name, score in zip(names, scores, strict=True)])
+    (one,) = verdict.judge(frame)
+    assert one.questions == {"composition": 0.2, "motifs": 0.4, "kmers": 0.9}
+    assert one.score == 0.4
+
+
+def test_labels_do_not_vote_and_the_best_run_comes_first():
+    frame = pd.concat(
+        [
+            _rows(sampler="low", position=0.3),
+            _rows(sampler="low", position=0.99, label="K562"),
+            _rows(sampler="high", position=0.6),
+            _rows(sampler="none", separates=False),
+        ]
+    )
+    assert [(one.sampler, one.score) for one in verdict.judge(frame)] == [("high", 0.6), ("low", 0.3), ("none", None)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"position": 0.97}, "hard to tell from real sequences: they go 97 % of the way"),
+        ({"position": 0.7}, "nearer to real sequences than to the floors, and not there yet: they go 70 %"),
+        ({"position": 0.3}, "better than the floors, and far from real sequences: they go 30 %"),
+        ({"position": 0.04}, "no better than the floors: they go 4.0 %"),
+        ({"separates": False}, "No verdict on m / s: on these sequences no metric tells"),
+    ],
+)
+def test_the_headline_says_how_good_in_words_with_numbers(columns, words):
+    (one,) = verdict.judge(_rows(**columns))
+    assert words in verdict.headline(one)
+
+
+def test_points_name_what_is_good_what_is_not_and_what_says_nothing():
+    frame = pd.concat(
+        [
+            _rows(metric="gc_sd", position=0.99),
+            _rows(metric="motif_rate_pearson", position=0.02, value=0.5, ceiling=0.99, best_floor=0.49),
+            _rows(metric="near_copies", position=4.0, value=0.4, ceiling=0.1, best_floor=0.0),
+            _rows(metric="kmer_js_divergence_6", separates=False),
+        ]
+    )
+    (one,) = verdict.judge(frame)
+    said = {kind: items for kind, _, items in verdict.points(one)}
+    assert said["good"] == ["Spread of GC: 0.1; real 0.02, best floor 0.3 (Markov chain): 99 % of the way"]
+    assert "Motif rates, Pearson: 0.5; real 0.99, best floor 0.49 (Markov chain): 2.0 % of the way" in said["bad"]
+    assert any("past what real sequences do" in item for item in said["bad"])
+    assert "6-mer Jensen-Shannon divergence: a floor does as well here" in said["blind"][0]
+    assert "middling" not in said
+
+
+def test_facts_tell_of_copies_and_of_the_markov_chain():
+    frame = pd.concat([made.evaluation("novelty"), made.evaluation("likelihood")])
+    (one,) = verdict.judge(_rows())
+    copies, bits = verdict.facts(one, frame)
+    assert copies.startswith("No generated sequence is a copy of a training sequence; ")
+    assert bits == (
+        "On held-out windows the model needs 1.905 bits a base, fewer than the best Markov chain's 1.917 (a uniform "
+        "guess needs 2)."
+    )
+    frame.loc[(frame["metric"] == "exact_copies") & (frame["set"] == "generated"), "value"] = 0.25
+    assert verdict.facts(one, frame)[0].startswith("25 % of the generated sequences are copies of a training sequence")
+    assert verdict.facts(one, frame.iloc[:0]) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (0, "0"),
+        (0.12345, "0.123"),
+        (1.9054, "1.905"),
+        (12.34, "12.3"),
+        (1234.5, "1,234"),
+        (2e-5, "2.0e-05"),
+    ],
+)
+def test_numbers_are_short(value, text):
+    assert verdict.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0, "0 %"), (0.004, "0.40 %"), (0.042, "4.2 %"), (0.7149, "71 %"), (1, "100 %")]
+)
+def test_percentages_are_as_precise_as_they_are_small(share, text):
+    assert verdict.percent(share) == text
+
+
+# ------------------------------------------------------------------------------------------------------ the pieces
+
+
+def test_captions_become_paragraphs_with_emphasis_code_and_links():
+    text = "One *two*\nthree ``a<b``.\n\n`A paper <https://doi.org/x>`_ & more."
+    assert markup.caption_html(text) == (
+        '<p>One <em>two</em> three <code>a&lt;b</code>.</p><p><a href="https://doi.org/x">A paper</a> &amp; more.</p>'
+    )
+    assert markup.first_sentence(text) == "One two three a<b."
+
+
+def test_each_caption_says_what_good_looks_like():
+    for path in REPORT.glob("*.rst"):
+        assert path.stem == "report" or "*What good looks like:*" in path.read_text(), path
+
+
+def test_ids_of_inlined_figures_are_their_own(tmp_path):
+    path = tmp_path / "x.svg"
+    path.write_text(
+        '<?xml version="1.0"?>\n<!DOCTYPE svg>\n<svg width="72pt" height="36pt" viewBox="0 0 72 36" version="1.1"'
+        ' xmlns:xlink="x"><metadata>m</metadata><defs><path id="a"/></defs>'
+        '<use xlink:href="#a" clip-path="url(#a)"/></svg>'
+    )
+    out = markup.inline_svg(path, "p1", 'A "b"')
+    assert '<path id="p1-a"/>' in out
+    assert 'xlink:href="#p1-a" clip-path="url(#p1-a)"' in out
+    assert 'aria-label="A &quot;b&quot;"' in out
+    assert "max-width:96px" in out
+    assert "metadata" not in out
+    assert "xml version" not in out
+
+
+def test_settings_read_like_yaml():
+    settings = {"a": None, "b": {"c": True, "d": [1, 2]}, "e": [{"f": "g"}], "h": {}, "i": ""}
+    assert markup.settings_text(settings).split("\n") == [
+        "a: null", "b:", "  c: true", "  d: [1, 2]", "e:", "  - {f: g}", "h: {}", 'i: ""',
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(3.21, "3.2 s"), (59, "59 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")])
+def test_durations_are_as_people_say_them(seconds, text):
+    assert markup.duration(seconds) == text
+
+
+def test_a_strip_places_each_set_and_says_its_numbers():
+    rows = pd.DataFrame(
+        {"set": ["ceiling", "generated", "uniform"], "value": [1.0, 0.5, 0.0], "ci_low": None, "ci_high": None}
+    )
+    svg = strips.strip(rows, "GC <distance>")
+    assert 'aria-label="GC &lt;distance&gt;: held-out real 1.000, generated 0.5, uniform random 0"' in svg
+    assert svg.index('x="50.00%"') > svg.index('x="94.64%"')  # generated is on top
+    assert strips.strip(rows.assign(value=None), "x") == ""
+
+
+def test_run_times_add_up_by_rule(tmp_path):
+    header = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
+    measured = {
+        "a/x/1.tsv": "1.5\t0:0:1\t10\t-\t-\t-\t-\t-\t0\t1",
+        "a/x/2.tsv": "2\t0:0:2\t30\t-\t-\t-\t-\t-\t0\t2",
+        "b.tsv": "9\t0:0:9\t-\t-\t-\t-\t-\t-\t0\tNA",
+    }
+    for name, line in measured.items():
+        path = tmp_path / "benchmarks" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{header}{line}\n")
+    times = run_times((tmp_path / "benchmarks").rglob("*.tsv"))
+    assert times[["rule", "jobs", "seconds", "cpu_seconds"]].to_numpy().tolist() == [
+        ["b", 1, 9.0, 0.0],
+        ["a", 2, 3.5, 3.0],
+    ]
+    assert times["megabytes"].iloc[1] == 30
+    assert run_times([]).empty
+
+
+def test_a_path_that_has_no_place_in_a_report_is_an_error():
+    with pytest.raises(ValueError, match=r"results/windows/chr1\.parquet: not a file that a report is made of"):
+        Inputs.from_paths(["results/windows/chr1.parquet"])
+    with pytest.raises(ValueError, match=r"a report needs comparison/verdict\.tsv"):
+        Inputs.from_paths(["results/splits/summary.tsv"])
+
+
+def test_an_empty_table_is_one_clear_message(tmp_path):
+    (tmp_path / "x.tsv").touch()
+    with pytest.raises(UserError, match=r"x\.tsv: the file is empty; a table with a header was expected\. Remove the"):
+        read_table(tmp_path / "x.tsv")
+
+
+def test_methods_are_filled_in_for_labelled_sequences_too():
+    config = {
+        "seed": 7,
+        "sequences": {"source": "mine.fa"},
+        "windows": {"width": 100},
+        "split": {"by": "fraction", "fractions": {"validation": 0.1, "test": 0.2}},
+        "models": {
+            "m": {"backbone": "bert", "steps": 900, "batch_size": 32, "learning_rate": 0.001, "schedule": "cosine"}
+        },
+        "samplers": {
+            "s": {"order": "left_to_right", "steps": 10, "guidance": 2.0, "top_k": 3, "refine": {"passes": 2}}
+        },
+    }
+    said = " ".join(methods(config, None, None, {}))
+    for words in (
+        "Labelled sequences were read from mine.fa.",
+        "label-balanced 10 % was held out for validation and 20 % for testing",
+        "m (a small BERT transformer, cosine schedule, at most 900 steps in batches of 32, learning rate 0.001)",
+        "derive from the seed 7",
+        "s (unmasking from left to right in 10 steps, temperature 1, top-p 1, top-k 3, classifier-free guidance 2, "
+        "then 2 refinement passes over positions of low confidence)",
+    ):
+        assert words in said
+    assert "None" not in said
+
+
+# -------------------------------------------------------------------------------------------------------- the page
+
+
+class _References(HTMLParser):
+    """Every attribute that could make a browser fetch something, and tags that are opened or closed wrongly."""
+
+    void = {"meta", "link", "input", "br", "img", "hr"}
+
+    def __init__(self):
+        super().__init__()
+        self.found, self.open, self.wrong = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.found += [
+            (tag, name, value) for name, value in attrs if name in ("src", "href", "xlink:href", "data", "srcset")
+        ]
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.found += [(tag, name, value) for name, value in attrs if name in ("src", "href", "xlink:href", "data")]
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+
+def test_the_page_refers_to_nothing_outside_but_plain_links(page):
+    parser = _References()
+    parser.feed(page)
+    for tag, name, value in parser.found:
+        assert value.startswith(("#", "data:")) or (tag == "a" and name == "href"), (tag, name, value)
+    assert "@import" not in page
+    assert not re.search(r"url\(\s*['\"]?(?!#|data:)", page)
+    assert not re.search(r"fetch\(|XMLHttpRequest|import\(", page)
+    assert parser.wrong == []
+    assert parser.open == []
+
+
+def test_every_id_is_there_once_and_every_inner_link_leads_somewhere(page):
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'href="#([^"]+)"', page)) <= set(ids)
+    assert set(re.findall(r"url\(#([^)]+)\)", page)) <= set(ids)
+
+
+def test_the_page_is_small_and_the_same_twice(run, tmp_path):
+    output, paths = run
+    assert output.stat().st_size < 3_000_000
+    first = output.read_bytes()
+    build_report(
+        output, inputs=Inputs.from_paths(reversed(paths)), config=made.CONFIG, title="Enhancers of three cell types"
+    )
+    assert len(output.read_bytes()) == len(first)
+    build_report(output, inputs=Inputs.from_paths(paths), config=made.CONFIG, title="Enhancers of three cell types")
+    assert output.read_bytes() == first
+
+
+def test_the_page_tells_what_a_newcomer_needs(page):
+    said = _text(page)
+    for words in (
+        "78 % of the generated sequences carry the complete planted module of their label",
+        "Sequences of convnet / ancestral are nearer to real sequences than to the floors",
+        "All runs, by the same measure: convnet / ancestral 82 %; convnet / confident 52 %",
+        "all 3,800 500 530",
+        "GM12878_dnase GM12878 2,000 −40 −40 1,840",
+        "Dropped nothing: beyond end, blacklist, duplicate.",
+        "convnet 1.9090 600 600",
+        "train_model 1 2 min 11 s 2 min 11 s 512 MB",
+        "GM12878: CTCF, then SPI1 on the other strand (in 80 %), 5 to 12 bp apart; the whole module on either strand.",
+        "weights_sha256: 0f3a",
+        "the first 50 of 90",
+        "top_p: 0.9",
+        "Jensen-Shannon divergence, logarithm to base 2",
+        "What good looks like:",
+        "not available because fewer than 2 sequences",
+    ):
+        assert words in said, words
+    assert "nan" not in said.lower().split()
+    assert "None" not in said.split()
+    assert page.count("<h1") == 1
+    assert page.count('role="img"') == page.count("aria-label=") - 1  # all pictures, and the contents
+
+
+def test_sequences_of_every_label_are_shown_with_a_link_to_all_of_them(page):
+    table = page[page.index('id="sequences"') :]
+    first = re.findall(r"<td>(GM12878|HepG2|K562)</td>", table)[:6]
+    assert first == ["GM12878", "HepG2", "K562"] * 2
+    assert 'href="../sequences/convnet/ancestral/sequences.fasta"' in page
+    assert table.count('class="seq"') == 2 * 50
+
+
+def test_what_is_absent_is_left_out_with_a_sentence(run, tmp_path):
+    _, paths = run
+    few = [path for path in paths if "comparison" in path.parts]
+    build_report(tmp_path / "x.html", inputs=Inputs.from_paths(few), config={}, title="Bare")
+    said = _text((tmp_path / "x.html").read_text())
+    for words in (
+        "No table of windows was given.",
+        "What filters dropped is not shown",
+        "There is no training curve: no model was trained here.",
+        "No evaluation tables were given for this run.",
+        "No tables of sequences were given.",
+        "Run times are not shown",
+        "No planted grammar is checked: the data are not simulated.",
+    ):
+        assert words in said, words
+
+
+def test_pictures_beyond_the_budget_are_linked(run, tmp_path, monkeypatch):
+    _, paths = run
+    monkeypatch.setattr("diffusion_bert.reporting.build._PICTURE_BUDGET", 300_000)
+    output = run[0].parent / "small.html"
+    build_report(output, inputs=Inputs.from_paths(paths), config=made.CONFIG, title="Small")
+    page = output.read_text()
+    assert "Left out to keep this file small:" in page
+    assert 'href="../evaluation/convnet/confident/motifs.svg"' in page
+    assert output.stat().st_size < 900_000
+
+
+def test_names_and_settings_are_escaped(run, tmp_path):
+    _, paths = run
+    few = [path for path in paths if "comparison" in path.parts]
+    build_report(tmp_path / "x.html", inputs=Inputs.from_paths(few), config={"a": "<b>"}, title="<i>x</i> & y")
+    page = (tmp_path / "x.html").read_text()
+    assert "<title>&lt;i&gt;x&lt;/i&gt; &amp; y</title>" in page
+    assert "a: &lt;b&gt;" in page
+
+
+# --------------------------------------------------------------------------------------------------- in a browser
+
+
+def _dump(page: Path, hash: str, folder: Path) -> tuple[str, str]:
+    """The page's document after its script ran, and what the browser logged."""
+    done = subprocess.run(
+        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+         "--disable-background-networking", "--disable-component-update", "--disable-sync", "--enable-logging=stderr",
+         "--v=0", "--virtual-time-budget=4000", f"--user-data-dir={folder / 'profile'}", "--dump-dom",
+         f"file://{page}#{hash}"],
+        capture_output=True, text=True, timeout=120, check=True, env={**os.environ, "HOME": str(folder)},
+    )  # fmt: skip
+    return done.stdout, done.stderr
+
+
+def _column(document: str, table: str, number: int, *, shown: bool) -> list[str]:
+    body = re.search(rf'<table[^>]*id="{table}".*?<tbody>(.*?)</tbody>', document, re.DOTALL)[1]
+    rows = re.findall(r"<tr([^>]*)>(.*?)</tr>", body, re.DOTALL)
+    cells = [
+        re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)[number]
+        for head, row in rows
+        if ("hidden" not in head) == shown
+    ]
+    return [unescape(cell) for cell in cells]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_sorting_filtering_and_choosing_a_run_work_without_an_error(run, tmp_path):
+    hash = "sort=sequences:bits:descending&filter=sequences:K562&sort=comparison:metric&run=1"
+    document, log = _dump(run[0], hash, tmp_path)
+    assert "CONSOLE" not in log, log
+    bits = [float(cell) for cell in _column(document, "sequences", 4, shown=True)]
+    assert bits == sorted(bits, reverse=True)
+    assert set(_column(document, "sequences", 2, shown=True)) == {"K562"}
+    assert set(_column(document, "sequences", 2, shown=False)) == {"GM12878", "HepG2"}
+    assert f"{len(bits)} of 100 rows" in document
+    names = _column(document, "comparison", 2, shown=True)
+    assert len(names) > 50
+    assert names[0].startswith("1-mer")  # digits before letters, and in their numerical order
+    assert re.search(r'class="run" data-run="0" hidden', document)
+    assert not re.search(r'class="run" data-run="1" hidden', document)
+    assert 'aria-sort="descending"' in document
