@@ -2,6 +2,7 @@ import json
 
 import pytest
 import torch
+
 from diffusion_bert.backbones.load import build_model, open_model
 from diffusion_bert.errors import UserError
 from diffusion_bert.tokens import BaseTokenizer

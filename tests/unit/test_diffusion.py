@@ -4,6 +4,18 @@ import math
 import numpy as np
 import pytest
 import torch
+from toy_models import (
+    CHAIN_START,
+    CHAIN_TRANSITION,
+    FactorisedModel,
+    MarkovModel,
+    ToyModel,
+    UniformModel,
+    all_sequences,
+    as_denoiser,
+    markov_model,
+)
+
 from diffusion_bert.diffusion import (
     BITS,
     SCHEDULES,
@@ -19,17 +31,6 @@ from diffusion_bert.diffusion import (
     training_weight,
 )
 from diffusion_bert.tokens import BaseTokenizer
-from toy_models import (
-    CHAIN_START,
-    CHAIN_TRANSITION,
-    FactorisedModel,
-    MarkovModel,
-    ToyModel,
-    UniformModel,
-    all_sequences,
-    as_denoiser,
-    markov_model,
-)
 
 SCHEDULE_SET = [Schedule(name) for name in SCHEDULES] + [Schedule("polynomial", power=3.0)]
 

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
+from toy_models import LabelModel, UniformModel, all_sequences, as_denoiser, markov_model
+
 from diffusion_bert.diffusion import BITS
 from diffusion_bert.errors import UserError
 from diffusion_bert.likelihood import bits_per_base
-from toy_models import LabelModel, UniformModel, all_sequences, as_denoiser, markov_model
 
 SEQUENCES = ["ACGTCA", "TTTTTT", "CATGAC", "GGGGCC"]
 

@@ -4,10 +4,11 @@ import sys
 
 import numpy as np
 import pytest
-from diffusion_bert.errors import UserError
-from diffusion_bert.tokens import AMBIGUOUS, BaseTokenizer
 from hypothesis import given
 from hypothesis import strategies as st
+
+from diffusion_bert.errors import UserError
+from diffusion_bert.tokens import AMBIGUOUS, BaseTokenizer
 
 dna = st.text(alphabet="ACGTN", min_size=1, max_size=40)
 

@@ -10,10 +10,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+from torch import nn
+
 from diffusion_bert.diffusion import Schedule
 from diffusion_bert.tokens import BaseTokenizer
 from diffusion_bert.training.checkpoints import Denoiser
-from torch import nn
 
 ELSEWHERE = 7.0
 

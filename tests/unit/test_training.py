@@ -1,0 +1,465 @@
+import json
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from diffusion_bert.errors import UserError
+from diffusion_bert.likelihood import bits_per_base
+from diffusion_bert.tables import TRAINING, WINDOWS, read_tsv, write_parquet
+from diffusion_bert.tokens import BaseTokenizer
+from diffusion_bert.training import train as training
+from diffusion_bert.training.checkpoints import digest_of_weights, load_model_folder, save_model_folder
+from diffusion_bert.training.data import FixedMasks, RowStream, TokenisedWindows
+from diffusion_bert.training.optimiser import AveragedModel, adamw, learning_rate_at
+from diffusion_bert.training.resume import FILE
+from diffusion_bert.training.train import steps_of, train
+
+SETTINGS = {
+    "backbone": "convnet",
+    "architecture": {
+        "width": 16,
+        "stem_channels": 4,
+        "stem_kernel": 5,
+        "kernel": 3,
+        "dilations": [1, 2],
+        "expansion": 2,
+    },
+    "schedule": "linear",
+    "weighting": {"kind": "clipped", "max_weight": 10.0},
+    "label_dropout": 0.1,
+    "reverse_complement": True,
+    "steps": 60,
+    "epochs": None,
+    "batch_size": 16,
+    "learning_rate": 0.01,
+    "weight_decay": 0.01,
+    "warmup_steps": 5,
+    "decay": "cosine",
+    "ema": 0.9,
+    "clip": 1.0,
+    "dropout": 0.1,
+    "validate_every": 20,
+    "validation_windows": None,
+    "patience": None,
+}
+FILES = [
+    "config.json",
+    "diffusion.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "training.tsv",
+]
+
+
+def windows(sequences, labels, strands="."):
+    n = len(sequences)
+    return pd.DataFrame(
+        {
+            "chrom": pd.array([None] * n, dtype="str"),
+            "start": pd.array([pd.NA] * n, dtype="Int64"),
+            "end": pd.array([pd.NA] * n, dtype="Int64"),
+            "strand": [strands] * n if isinstance(strands, str) else strands,
+            "summit": pd.array([pd.NA] * n, dtype="Int64"),
+            "track": labels,
+            "label": labels,
+            "score": 1.0,
+            "sequence": sequences,
+        }
+    )
+
+
+def repeats(n, seed, length=12):
+    """Windows that are easy to learn: label a is ACACAC..., label b is AGAGAG..., one base in ten at random."""
+    rng = np.random.default_rng(seed)
+    labels = ["a" if i % 2 else "b" for i in range(n)]
+    rows = []
+    for label in labels:
+        letters = np.array(list(("AC" if label == "a" else "AG") * (length // 2)))
+        noisy = rng.random(length) < 0.1
+        letters[noisy] = rng.choice(list("ACGT"), noisy.sum())
+        rows.append("".join(letters))
+    return windows(rows, labels)
+
+
+@pytest.fixture
+def data(tmp_path):
+    write_parquet(repeats(200, 0), tmp_path / "train.parquet", WINDOWS)
+    write_parquet(repeats(50, 1), tmp_path / "validation.parquet", WINDOWS)
+    return tmp_path / "train.parquet", tmp_path / "validation.parquet"
+
+
+def run(data, folder, seed=3, threads=1, checkpoint_folder=None, progress=None, **changes):
+    settings = {**SETTINGS, **changes}
+    return train(
+        *data,
+        settings,
+        seed,
+        folder,
+        threads=threads,
+        checkpoint_folder=checkpoint_folder,
+        progress=progress,
+        device="cpu",
+    )
+
+
+def weights(folder):
+    return (folder / "model.safetensors").read_bytes()
+
+
+class TestTrainSaveLoad:
+    def test_a_model_folder_that_learned_something(self, data, tmp_path, caplog):
+        caplog.set_level(logging.INFO)
+        curve = run(data, tmp_path / "model")
+        assert sorted(file.name for file in (tmp_path / "model").iterdir()) == FILES
+        assert not list(tmp_path.glob(".*"))
+        assert curve["step"].tolist() == [20, 40, 60]
+        assert curve["epoch"].tolist() == pytest.approx([1.6, 3.2, 4.8])
+        assert curve["validation_bits_per_base"].iloc[-1] < 1.6
+        written = read_tsv(tmp_path / "model" / "training.tsv", TRAINING)
+        assert written["validation_bits_per_base"].tolist() == pytest.approx(curve["validation_bits_per_base"].tolist())
+        denoiser = load_model_folder(tmp_path / "model", device="cpu")
+        assert denoiser.labels == ["a", "b"]
+        assert denoiser.settings["settings"]["steps"] == 60
+        assert denoiser.settings["validation_bits_per_base"] == curve["validation_bits_per_base"].min()
+        sequences = ["ACACACACACAC", "AGAGAGAGAGAG"]
+        value, _ = bits_per_base(denoiser, sequences * 2, ["a", "b", "b", "a"], samples=64)
+        assert (value[:2] < value[2:]).all()  # each label prefers its own
+        assert "step 60 of 60; training" in caplog.text
+        assert "bits a base" in caplog.text
+        assert "ends about" in caplog.text
+        assert "convnet with 4,892 parameters" in caplog.text
+        assert "200 windows (2,400 tokens an epoch), labels: a, b" in caplog.text
+
+    def test_the_seed_decides_every_byte(self, data, tmp_path):
+        for name, seed in (("one", 3), ("two", 3), ("other", 4)):
+            run(data, tmp_path / name, seed=seed, steps=6, validate_every=3)
+        for file in FILES:
+            if file != "training.tsv":  # holds the speed
+                assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes(), file
+        assert weights(tmp_path / "one") != weights(tmp_path / "other")
+
+    def test_a_model_that_is_replaced(self, data, tmp_path):
+        run(data, tmp_path / "model", steps=2)
+        (tmp_path / "model" / "curve.html").write_text("drawn by another step")
+        before = weights(tmp_path / "model")
+        run(data, tmp_path / "model", steps=4)
+        assert weights(tmp_path / "model") != before
+        assert (tmp_path / "model" / "curve.html").exists()
+        load_model_folder(tmp_path / "model")
+
+    def test_bert(self, data, tmp_path):
+        architecture = {"width": 16, "layers": 1, "heads": 2, "expansion": 2}
+        run(data, tmp_path / "model", backbone="bert", architecture=architecture, steps=3)
+        denoiser = load_model_folder(tmp_path / "model")
+        ids, _ = denoiser.tokenizer.frame(denoiser.tokenizer.encode(["ACGT"]), ["a"])
+        assert denoiser.log_probs(ids).exp().sum(-1) == pytest.approx(np.ones((1, 7)), abs=1e-5)
+
+    def test_windows_of_unequal_lengths(self, tmp_path):
+        for name in ("train", "validation"):
+            write_parquet(
+                windows(["ACGTACGTAC", "ACGTN", "TTA"] * 5, ["a"] * 15), tmp_path / f"{name}.parquet", WINDOWS
+            )
+        data = tmp_path / "train.parquet", tmp_path / "validation.parquet"
+        curve = run(data, tmp_path / "model", steps=4, batch_size=4, validate_every=None)
+        assert curve["step"].tolist() == [1, 2, 3, 4]
+        assert np.isfinite(curve["validation_bits_per_base"]).all()
+
+    @pytest.mark.parametrize("schedule", ["cosine", "polynomial", "log-linear"])
+    @pytest.mark.parametrize("kind", ["elbo", "unweighted"])
+    def test_schedules_and_weightings(self, data, tmp_path, schedule, kind):
+        weighting = {"kind": kind, "max_weight": None}
+        curve = run(data, tmp_path / "model", schedule=schedule, weighting=weighting, steps=30)
+        assert curve["validation_bits_per_base"].iloc[-1] < 1.95
+        assert load_model_folder(tmp_path / "model").schedule.name == schedule
+
+    def test_early_stopping_keeps_the_best(self, data, tmp_path, caplog):
+        caplog.set_level(logging.INFO)
+        # Nothing can be learned at this rate but noise: validation soon stops falling.
+        curve = run(
+            data, tmp_path / "model", learning_rate=1.0, decay="constant", patience=2, steps=400, validate_every=2
+        )
+        assert len(curve) < 200
+        best = curve["validation_bits_per_base"].idxmin()
+        assert best == len(curve) - 3
+        assert f"no better for 2 validations: training stops at step {2 * len(curve)}" in caplog.text
+        settings = load_model_folder(tmp_path / "model").settings
+        assert settings["best_step"] == curve["step"][best]
+        assert settings["steps"] == curve["step"].iloc[-1]
+
+    def test_the_number_of_threads_is_set_back(self, data, tmp_path):
+        before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+        state = torch.get_rng_state()
+        run(data, tmp_path / "model", steps=1)
+        assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == before
+        assert torch.equal(torch.get_rng_state(), state)
+
+
+class KilledError(Exception):
+    pass
+
+
+def killed_at(step):
+    def progress(done, steps):
+        if done == step:
+            raise KilledError
+
+    return progress
+
+
+class TestResume:
+    SHORT = {"steps": 30, "validate_every": 10}
+
+    @pytest.mark.parametrize("at", [[10], [13], [29], [4, 17, 21]])
+    def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(self, data, tmp_path, at):
+        whole = run(data, tmp_path / "whole", **self.SHORT)
+        for step in at:
+            with pytest.raises(KilledError):
+                run(
+                    data,
+                    tmp_path / "model",
+                    checkpoint_folder=tmp_path / "state",
+                    progress=killed_at(step),
+                    **self.SHORT,
+                )
+        curve = run(data, tmp_path / "model", checkpoint_folder=tmp_path / "state", **self.SHORT)
+        assert weights(tmp_path / "model") == weights(tmp_path / "whole")
+        columns = [name for name in TRAINING if name != "tokens_per_second"]
+        pd.testing.assert_frame_equal(curve[columns], whole[columns])
+        assert (tmp_path / "model" / "diffusion.json").read_text() == (
+            tmp_path / "whole" / "diffusion.json"
+        ).read_text()
+        assert not (tmp_path / "state" / FILE).exists()
+
+    def test_it_does_not_start_again(self, data, tmp_path, caplog):
+        caplog.set_level(logging.INFO)
+        with pytest.raises(KilledError):
+            run(data, tmp_path / "model", checkpoint_folder=tmp_path / "state", progress=killed_at(25), **self.SHORT)
+        steps = []
+        run(
+            data,
+            tmp_path / "model",
+            checkpoint_folder=tmp_path / "state",
+            progress=lambda done, of: steps.append((done, of)),
+            **self.SHORT,
+        )
+        assert steps == [(step, 30) for step in range(21, 31)]
+        assert "going on after step 20" in caplog.text
+
+    def test_another_run_s_state_is_not_used(self, data, tmp_path, caplog):
+        caplog.set_level(logging.INFO)
+        with pytest.raises(KilledError):
+            run(data, tmp_path / "model", checkpoint_folder=tmp_path / "state", progress=killed_at(25), **self.SHORT)
+        run(data, tmp_path / "model", checkpoint_folder=tmp_path / "state", learning_rate=0.005, **self.SHORT)
+        assert "is of another run (learning_rate), so training starts anew" in caplog.text
+        run(data, tmp_path / "whole", learning_rate=0.005, **self.SHORT)
+        assert weights(tmp_path / "model") == weights(tmp_path / "whole")
+
+    def test_a_broken_checkpoint_is_refused(self, data, tmp_path):
+        (tmp_path / "state").mkdir()
+        (tmp_path / "state" / FILE).write_bytes(b"not safetensors")
+        with pytest.raises(UserError, match=r"checkpoint\.safetensors is not a readable checkpoint\. Remove it"):
+            run(data, tmp_path / "model", checkpoint_folder=tmp_path / "state")
+
+
+class TestBadStates:
+    def test_a_loss_that_is_no_number_stops_with_step_and_rows(self, data, tmp_path, monkeypatch):
+        real, calls = training.training_weight, []
+
+        def poisoned(schedule, t, *rest):
+            calls.append(1)
+            return real(schedule, t, *rest) * (float("nan") if len(calls) == 13 else 1)
+
+        monkeypatch.setattr(training, "training_weight", poisoned)
+        with pytest.raises(UserError) as error:
+            run(data, tmp_path / "model", checkpoint_folder=tmp_path / "state")
+        rows = RowStream(200, 16, training.derive_seed(3, "rows")).rows(13)[:8] + 1
+        assert "step 14: the loss is nan" in str(error.value)  # one step after the weights became NaN
+        assert ", ".join(map(str, rows.tolist())) in str(error.value)
+        assert "Lower learning_rate" in str(error.value)
+        assert not (tmp_path / "model").exists()
+        assert not (tmp_path / "state" / FILE).exists()
+
+    def test_no_windows(self, data, tmp_path):
+        write_parquet(repeats(50, 1).head(0), data[1], WINDOWS)
+        with pytest.raises(UserError, match=r"validation\.parquet: there is no window in it\. Widen the split"):
+            run(data, tmp_path / "model")
+
+    def test_a_window_without_a_base(self, data, tmp_path):
+        write_parquet(windows(["ACGT", "NNNN"], ["a", "a"]), data[0], WINDOWS)
+        with pytest.raises(UserError, match=r"train\.parquet: window 2 has no known base\. Filter out"):
+            run(data, tmp_path / "model")
+
+    def test_a_label_that_only_validation_has(self, data, tmp_path):
+        write_parquet(windows(["ACGT"], ["c"]), data[1], WINDOWS)
+        with pytest.raises(UserError, match="label c: the model was not trained on it; it knows a, b"):
+            run(data, tmp_path / "model")
+
+    @pytest.mark.parametrize(("steps", "epochs"), [(None, None), (10, 1.0)])
+    def test_steps_or_epochs(self, steps, epochs):
+        with pytest.raises(UserError, match=f"steps is {steps} and epochs is {epochs}: exactly one of them"):
+            steps_of({"steps": steps, "epochs": epochs, "batch_size": 16}, 200)
+
+    def test_epochs_are_steps(self):
+        assert steps_of({"steps": None, "epochs": 2.5, "batch_size": 16}, 200) == 32
+        assert steps_of({"steps": 7, "epochs": None, "batch_size": 16}, 200) == 7
+
+
+class TestModelFolders:
+    @pytest.fixture
+    def folder(self, data, tmp_path):
+        run(data, tmp_path / "model", steps=1)
+        return tmp_path / "model"
+
+    def test_weights_that_are_not_those_saved_are_refused(self, folder):
+        tensors = load_file(folder / "model.safetensors")
+        tensors["head.bias"][0] += 1
+        save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+        with pytest.raises(UserError, match=r"the weights are not those that were saved \(digests differ\)\. Copy"):
+            load_model_folder(folder)
+
+    def test_an_incomplete_folder_is_refused(self, folder, tmp_path):
+        (folder / "diffusion.json").unlink()
+        with pytest.raises(UserError, match=r"diffusion\.json is missing, so the folder is not complete"):
+            load_model_folder(folder)
+        with pytest.raises(UserError, match="there is no such model folder"):
+            load_model_folder(tmp_path / "elsewhere")
+
+    def test_a_description_that_is_none(self, folder):
+        (folder / "diffusion.json").write_text("{}")
+        with pytest.raises(UserError, match=r"diffusion\.json does not describe a diffusion model"):
+            load_model_folder(folder)
+
+    def test_a_tokenizer_of_another_model_is_refused(self, folder):
+        BaseTokenizer(["a", "b", "c"]).save(folder)
+        with pytest.raises(UserError, match="the model has 12 tokens, its tokenizer 13"):
+            load_model_folder(folder)
+
+    def test_a_failed_write_leaves_the_old_model(self, folder, monkeypatch):
+        denoiser = load_model_folder(folder)
+        digest = digest_of_weights(denoiser.model)
+
+        def fails(*_, **__):
+            raise OSError("disk full")
+
+        monkeypatch.setattr(BaseTokenizer, "save", fails)
+        with pytest.raises(OSError, match="disk full"):
+            save_model_folder(folder, denoiser.model, denoiser.tokenizer, denoiser.settings)
+        assert digest_of_weights(load_model_folder(folder).model) == digest
+        assert sorted(file.name for file in folder.parent.glob(".*")) == []
+
+    def test_everything_is_as_readable_as_the_rest(self, folder):
+        assert {oct(file.stat().st_mode) for file in folder.iterdir()} == {oct((folder / "config.json").stat().st_mode)}
+
+    def test_no_pickle(self, folder):
+        json.loads((folder / "diffusion.json").read_text())
+        assert {file.suffix for file in folder.iterdir()} == {".json", ".safetensors", ".tsv"}
+
+    def test_a_batch_of_one_is_a_batch_of_many(self, folder):
+        denoiser = load_model_folder(folder)
+        ids, attention = denoiser.tokenizer.frame(denoiser.tokenizer.encode(["ACGTACGT", "TTGA"]), ["a", None])
+        ids[:, 3] = denoiser.tokenizer.mask_id
+        together = denoiser.log_probs(ids, attention)
+        assert together.shape == (2, 11, 12)
+        bases = denoiser.tokenizer.base_ids
+        one_by_one = denoiser.log_probs(ids, batch_size=1)
+        assert one_by_one[..., bases].numpy() == pytest.approx(together[..., bases].numpy(), abs=1e-5)
+        assert torch.isneginf(together[..., ~denoiser.tokenizer.is_base]).all()
+        assert together.exp().sum(-1).numpy() == pytest.approx(np.ones((2, 11)), abs=1e-5)
+
+
+class TestData:
+    @pytest.fixture
+    def tokenised(self):
+        frame = windows(["ACGTN", "AACC", "GAT"], ["a", "b", "a"], strands=[".", "+", "."])
+        return TokenisedWindows.of(frame, BaseTokenizer(["a", "b"]), "windows", torch.device("cpu"))
+
+    def test_rows_are_no_longer_than_their_longest(self, tokenised):
+        ids, attention, maskable = tokenised.rows(torch.tensor([2, 1]))
+        assert ids.tolist() == [[1, 10, 7, 5, 8, 2, 0], [1, 11, 5, 5, 6, 6, 2]]
+        assert attention.sum(-1).tolist() == [6, 7]
+        assert maskable.sum(-1).tolist() == [3, 4]
+        assert tokenised.ids.dtype == torch.uint8
+
+    def test_reverse_complement(self, tokenised):
+        ids, _, _ = tokenised.rows(torch.tensor([0, 1, 2]))
+        flipped = tokenised.flip(ids, torch.tensor([True, False, True]))
+        assert tokenised.tokenizer.decode(flipped.numpy()) == ["NACGT", "AACC", "ATC"]
+        assert flipped[:, 1].tolist() == [10, 11, 10]
+        assert torch.equal(tokenised.flip(flipped, torch.tensor([True, False, True])), ids)
+
+    def test_only_windows_of_unknown_strand_are_flipped(self, tokenised):
+        generator = torch.Generator().manual_seed(0)
+        seen = [set(), set(), set()]
+        for _ in range(40):
+            ids, _, maskable = tokenised.training_batch(torch.tensor([0, 1, 2]), generator, 0.0, True)
+            assert torch.equal(maskable, tokenised.is_base[ids])
+            for row, sequence in enumerate(tokenised.tokenizer.decode(ids.numpy())):
+                seen[row].add(sequence)
+        assert seen == [{"ACGTN", "NACGT"}, {"AACC"}, {"GAT", "ATC"}]
+        for _ in range(10):
+            ids, _, _ = tokenised.training_batch(torch.tensor([0, 1, 2]), generator, 0.0, False)
+            assert tokenised.tokenizer.decode(ids.numpy()) == ["ACGTN", "AACC", "GAT"]
+
+    def test_labels_are_dropped_at_the_rate_asked_for(self, tokenised):
+        generator = torch.Generator().manual_seed(0)
+        ids, _, _ = tokenised.training_batch(torch.zeros(4000, dtype=torch.long), generator, 0.25, False)
+        assert float((ids[:, 1] == tokenised.tokenizer.no_label_id).float().mean()) == pytest.approx(0.25, abs=0.03)
+        assert (tokenised.ids[:, 1] == torch.tensor([10, 11, 10])).all()
+
+    def test_every_window_once_an_epoch(self):
+        stream = RowStream(10, 4, seed=1)
+        rows = torch.cat([stream.rows(step) for step in range(5)])
+        for epoch in rows.split(10):
+            assert sorted(epoch.tolist()) == list(range(10))
+        assert rows[:10].tolist() != rows[10:].tolist()
+        assert torch.equal(RowStream(10, 4, seed=1).rows(3), rows[12:16])
+        assert len(RowStream(3, 8, seed=1).rows(0)) == 8
+
+    def test_validation_masks_are_fixed_and_fair(self, tokenised):
+        frame = windows(["AAAAAAAAAA"] * 250 + ["CCCCCCCCCC"] * 250, ["a"] * 500)
+        held_out = TokenisedWindows.of(frame, tokenised.tokenizer, "windows", torch.device("cpu"))
+        masks = [FixedMasks.of(held_out, None, seed, batch_size=64) for seed in (1, 1, 2)]
+        assert all(torch.equal(a[2], b[2]) for a, b in zip(masks[0].parts, masks[1].parts, strict=True))
+        assert not torch.equal(masks[0].parts[0][2], masks[2].parts[0][2])
+        counts = torch.cat([masked.sum(-1) for _, _, masked in masks[0].parts])
+        assert torch.bincount(counts).tolist() == [0] + [50] * 10
+        assert masks[0].tokens == 5000
+        ids = torch.cat([ids for _, ids, _ in masks[0].parts])
+        assert 90 < int((ids[counts <= 4, 2] == 5).sum()) < 110  # whichever windows, of 200 masked that little
+        assert FixedMasks.of(held_out, 7, 1, batch_size=64).tokens == 70
+
+
+class TestOptimiser:
+    def test_learning_rates(self):
+        def rates(decay):
+            return [learning_rate_at(step, 10, 1.0, 4, decay) for step in range(10)]
+
+        assert rates("constant") == [0.25, 0.5, 0.75, 1.0] + [1.0] * 6
+        assert rates("linear")[4:] == pytest.approx([1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
+        assert rates("cosine")[4:] == pytest.approx([0.5 + 0.5 * np.cos(np.pi * i / 6) for i in range(6)])
+        with pytest.raises(ValueError, match="decay must be"):
+            learning_rate_at(5, 10, 1.0, 4, "exponential")
+
+    def test_no_decay_on_norms_biases_and_embeddings(self):
+        model = torch.nn.Sequential(torch.nn.Embedding(3, 4), torch.nn.Linear(4, 4), torch.nn.LayerNorm(4))
+        decayed, kept = adamw(model, 0.1, 0.5).param_groups
+        assert [p.shape for p in decayed["params"]] == [(4, 4)]
+        assert decayed["weight_decay"] == 0.5
+        assert [tuple(p.shape) for p in kept["params"]] == [(3, 4), (4,), (4,), (4,)]
+        assert kept["weight_decay"] == 0.0
+
+    def test_the_average(self):
+        model = torch.nn.Linear(1, 1, bias=False)
+        torch.nn.init.constant_(model.weight, 10.0)
+        average = AveragedModel(model, decay=0.5)
+        torch.nn.init.constant_(model.weight, 20.0)
+        average.update(step=0)
+        assert float(average.model.weight.detach()) == pytest.approx(19.0)  # 0.1 of the old at first
+        average.update(step=1000)
+        assert float(average.model.weight.detach()) == pytest.approx(19.5)
+        assert not average.model.weight.requires_grad
