@@ -1,7 +1,8 @@
 """What a script's result depends on in the code: a digest over the library modules it imports, transitively.
 
 The digest is taken over syntax trees, so comments, docstrings and formatting do not count; a change to what the
-code does counts, in whichever imported module it stands. Only the library's own modules are followed: the versions
+code does counts, in whichever imported module it stands. Files of other kinds in a module's folder (a page's template,
+its style) count as they are. Only the library's own modules are followed: the versions
 of everything else are the environment's business.
 """
 
@@ -28,7 +29,11 @@ def code_digest(script: str | Path, library: str | Path) -> str:
         if module in seen:
             continue
         path = _path_of(module, library)
-        seen[module] = _digest(path)
+        seen[module] = _digest(path) + "".join(
+            hashlib.sha256(file.read_bytes()).hexdigest()
+            for file in sorted(path.parent.iterdir())
+            if file.is_file() and file.suffix not in (".py", ".pyc")
+        )
         pending += _imports(path, module, library)
         if "." in module:
             pending.append(module.rpartition(".")[0])

@@ -23,6 +23,13 @@ from diffusion_bert.settings import (
 
 # Files below this folder are made by simulate_data, not brought by the user.
 SIMULATION = "resources/simulation/"
+MODEL_FILES = [
+    "config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "diffusion.json",
+]
 
 try:
     config = load_config(config, workflow.configfiles, WORKFLOW / "schemas" / "config.schema.json")
@@ -82,6 +89,11 @@ def local(source):
     return [] if source is None or is_remote(source) else [source]
 
 
+def remote(source):
+    """A source that is to be fetched, as a rule's param; nothing for a file here, which is the rule's input."""
+    return source if is_remote(source) else None
+
+
 def windows_files(kind):
     """The tables (``parquet``) or funnels (``funnel.tsv``) of all extraction jobs, in genome order."""
     return [f"results/windows/{part}.{kind}" for part in CHROMS or ["sequences"]]
@@ -90,3 +102,8 @@ def windows_files(kind):
 def per_run(*patterns):
     """Each pattern's file for each (model, sampler) pair that is to be generated, run by run."""
     return [pattern.format(model=model, sampler=sampler) for model, sampler in RUNS for pattern in patterns]
+
+
+def model_folder(model):
+    """The files of a trained model, which together can be given to other people."""
+    return [f"results/models/{model}/{name}" for name in MODEL_FILES]

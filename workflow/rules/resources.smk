@@ -44,7 +44,7 @@ if GENOME:
             mem_mb=500,
             runtime=240,
         params:
-            source=GENOME["source"],
+            source=remote(GENOME["source"]),
             checksum=GENOME["checksum"],
             code=code("download_genome"),
         message:
@@ -88,7 +88,7 @@ if GENOME:
             mem_mb=500,
             runtime=60,
         params:
-            source=lambda wildcards: TRACKS[wildcards.track]["source"],
+            source=lambda wildcards: remote(TRACKS[wildcards.track]["source"]),
             checksum=lambda wildcards: TRACKS[wildcards.track]["checksum"] or None,
             format=lambda wildcards: TRACKS[wildcards.track]["format"],
             code=code("download_track"),
@@ -113,7 +113,7 @@ if GENOME:
                 mem_mb=500,
                 runtime=10,
             params:
-                source=GENOME["blacklist"],
+                source=remote(GENOME["blacklist"]),
                 checksum=None,
                 code=code("download_blacklist"),
             message:
@@ -137,7 +137,7 @@ else:
             mem_mb=500,
             runtime=60,
         params:
-            source=lambda wildcards: SEQUENCES[wildcards.file]["source"],
+            source=lambda wildcards: remote(SEQUENCES[wildcards.file]["source"]),
             checksum=lambda wildcards: SEQUENCES[wildcards.file]["checksum"],
             code=code("download_sequences"),
         message:

@@ -1,17 +1,5 @@
 # From windows to trained models: one folder a model, which can be given to other people.
 
-MODEL_FILES = [
-    "config.json",
-    "model.safetensors",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "diffusion.json",
-]
-
-
-def model_folder(model):
-    return [f"results/models/{model}/{name}" for name in MODEL_FILES]
-
 
 rule train_model:
     input:

@@ -4,4 +4,4 @@ from diffusion_bert.downloads import fetch
 from diffusion_bert.errors import reported
 
 with reported(snakemake.log[0]):
-    fetch(snakemake.params.source, snakemake.output[0], checksum=snakemake.params.checksum)
+    fetch(snakemake.params.source or snakemake.input[0], snakemake.output[0], checksum=snakemake.params.checksum)

@@ -5,7 +5,7 @@ from diffusion_bert.errors import reported
 
 with reported(snakemake.log[0]):
     fetch(
-        resolve_source(snakemake.params.source, snakemake.params.format),
+        resolve_source(snakemake.params.source or snakemake.input[0], snakemake.params.format),
         snakemake.output[0],
         checksum=snakemake.params.checksum,
     )

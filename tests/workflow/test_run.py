@@ -1,0 +1,148 @@
+"""The whole DAG on a tiny input: its files, its numbers, and what a second run does."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from diffusion_bert.tables import EVALUATION, SEQUENCES, SPLIT_SUMMARY, WINDOWS, read_fasta, read_parquet, read_tsv
+
+RUNS = [("small", "ancestral"), ("small", "refined"), ("transformer", "ancestral")]
+QUESTIONS = ["composition", "kmers", "motifs", "novelty", "likelihood", "grammar"]
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every result but run times."""
+    results = folder / "results"
+    return {
+        str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(results.rglob("*"))
+        if path.is_file() and "benchmarks" not in path.parts
+    }
+
+
+def test_every_job_ran(finished):
+    logs = {path.parent.name if path.parent.name != "logs" else path.stem for path in finished.folder.glob("logs/*")}
+    assert {"simulate_data", "make_floors", "write_report"} <= logs
+    benchmarks = {path.name.removesuffix(".tsv") for path in (finished.folder / "results/benchmarks").iterdir()}
+    assert {"train_model", "generate_sequences", "extract_windows", "evaluate_motifs"} <= benchmarks
+
+
+def test_windows_are_counted_from_end_to_end(finished):
+    results = finished.folder / "results"
+    summary = read_tsv(results / "splits/summary.tsv", SPLIT_SUMMARY).set_index("label")
+    assert summary.loc["erythroid"].to_dict() == {"train": 20, "validation": 20, "test": 20}
+    train = read_parquet(results / "splits/train.parquet", WINDOWS)
+    assert set(train["chrom"]) == {"chr1"}
+    assert set(train["sequence"].str.len()) == {100}
+    assert train["sequence"].str.fullmatch("[ACGT]+").all()
+    funnel = pd.read_csv(results / "splits/funnel.tsv", sep="\t")
+    assert funnel.loc[funnel["stage"] == "peaks", "kept"].sum() == 120
+
+
+def test_sequences_are_as_asked(finished):
+    for model, sampler in RUNS:
+        folder = finished.folder / "results/sequences" / model / sampler
+        table = read_parquet(folder / "sequences.parquet", SEQUENCES)
+        assert table["label"].value_counts().to_dict() == {"erythroid": 20, "hepatic": 20}
+        assert set(table["length"]) == {100}
+        assert table["sequence"].str.fullmatch("[ACGT]{100}").all()
+        assert table["bits_per_base"].between(1, 4).all()
+        assert list(read_fasta(folder / "sequences.fasta")["sequence"]) == list(table["sequence"])
+
+
+def test_refinement_and_model_change_the_sequences(finished):
+    made = [
+        list(read_parquet(finished.folder / f"results/sequences/{m}/{s}/sequences.parquet", SEQUENCES)["sequence"])
+        for m, s in RUNS
+    ]
+    assert made[0] != made[1]
+    assert made[0] != made[2]
+
+
+def test_every_question_is_answered_for_every_set(finished):
+    for model, sampler in RUNS:
+        for question in QUESTIONS:
+            table = read_tsv(finished.folder / f"results/evaluation/{model}/{sampler}/{question}.tsv", EVALUATION)
+            assert {"generated", "ceiling", "dinucleotide_shuffle", "markov", "uniform"} <= set(table["set"]), question
+            silent = table["value"].isna() & table["note"].isna()
+            assert not silent.any(), table[silent]
+            assert (finished.folder / f"results/evaluation/{model}/{sampler}/{question}.svg").stat().st_size > 1000
+
+
+def test_held_out_windows_hold_the_planted_grammar_and_floors_do_not(finished):
+    table = read_tsv(finished.folder / "results/evaluation/small/ancestral/grammar.tsv", EVALUATION)
+    rate = table[(table["metric"] == "grammar_recovery") & (table["label"] == "all")].set_index("set")["value"]
+    assert rate["ceiling"] > 0.5
+    assert rate["uniform"] < 0.2
+
+
+def test_the_model_folder_says_what_it_is(finished):
+    settings = json.loads((finished.folder / "results/models/small/diffusion.json").read_text())
+    assert settings["labels"] == ["erythroid", "hepatic"]
+    assert settings["settings"]["steps"] == 20
+
+
+def test_the_report_is_one_file_without_network(finished):
+    page = (finished.folder / "results/report/index.html").read_text()
+    assert len(page) < 10_000_000
+    assert "<script src" not in page
+    assert "<link" not in page
+    for model, sampler in RUNS:
+        assert model in page
+        assert sampler in page
+
+
+def test_a_second_run_does_nothing(finished):
+    assert finished.stale() == {}
+    assert "Nothing to be done" in finished.run().stdout
+
+
+def test_both_entries_are_the_same_workflow(finished):
+    assert finished.stale("--snakefile", "workflow/Snakefile") == {}
+
+
+def test_named_targets_stop_at_their_stage(fresh):
+    jobs = {target: fresh.stale(target) for target in ("windows", "models", "sequences", "evaluation", "report")}
+    assert "train_model" not in jobs["windows"]
+    assert jobs["windows"]["extract_windows"] == 3
+    assert jobs["models"]["train_model"] == 2
+    assert "generate_sequences" not in jobs["models"]
+    assert jobs["sequences"]["generate_sequences"] == 3
+    assert "match_sets" not in jobs["sequences"]
+    assert jobs["evaluation"]["compare_runs"] == 1
+    assert "write_report" not in jobs["evaluation"]
+    assert jobs["report"]["write_report"] == 1
+
+
+def test_a_users_config_is_never_mixed_with_the_embedded_one(fresh, tmp_path):
+    config = fresh.config
+    config["models"] = {"mine": {"steps": 5}}
+    config["generate"] = {"number": 10}
+    shutil.move(fresh.folder / "config/config.yaml", tmp_path / "mine.yaml")
+    (fresh.folder / "config/config.yaml").write_text((Path(__file__).parents[2] / "config/config.yaml").read_text())
+    import yaml
+
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(config))
+    plan = fresh.run("--dry-run", "--configfile", str(tmp_path / "mine.yaml")).stdout
+    assert "Training model mine" in plan
+    assert "Training model convnet" not in plan
+    assert "Generating with model mine, sampler refined" in plan
+
+
+def test_work_in_a_folder_of_ones_own(fresh, tmp_path):
+    mine = tmp_path / "mywork"
+    shutil.copytree(fresh.folder / "config", mine / "config")
+    snakefile = str(fresh.folder / "Snakefile")
+    fresh.run("--snakefile", snakefile, "--directory", str(mine), "windows")
+    assert (mine / "results/splits/test.parquet").is_file()
+    assert not (fresh.folder / "results").exists()
+
+
+@pytest.mark.parametrize("cores", ["1"])
+def test_the_same_bytes_on_another_number_of_cores(finished, fresh, cores):
+    fresh.run("--cores", cores)
+    assert digests(fresh.folder) == digests(finished.folder)

@@ -1,0 +1,136 @@
+"""Edit X in a finished run: exactly these rules run again, and nothing else. docs/staleness.md shows the table."""
+
+import os
+import shutil
+import time
+
+import pytest
+
+RUNS = 3
+QUESTIONS = ["composition", "kmers", "motifs", "novelty", "likelihood", "grammar"]
+END = {"compare_runs": 1, "draw_comparison": 1, "write_report": 1}
+
+
+def judged(runs: int) -> dict[str, int]:
+    """What follows when so many runs have new sequences."""
+    rules = ["match_sets", "score_sequences", "draw_run", *(f"evaluate_{question}" for question in QUESTIONS)]
+    return {**dict.fromkeys(rules, runs), **END}
+
+
+def generated(runs: int) -> dict[str, int]:
+    return {"generate_sequences": runs, **judged(runs)}
+
+
+def trained(models: int, runs: int) -> dict[str, int]:
+    return {"train_model": models, "draw_training_curve": 1, **generated(runs)}
+
+
+SPLIT = {"split_windows": 1, "make_floors": 1, **trained(2, RUNS)}
+EXTRACTED = {"check_inputs": 1, "extract_windows": 3, **SPLIT}
+
+
+def expected(**jobs):
+    return jobs
+
+
+@pytest.mark.parametrize(
+    ("changes", "jobs"),
+    [
+        ({"samplers__refined__temperature": 0.9}, generated(1)),
+        ({"samplers__ancestral__steps": 9}, generated(2)),
+        ({"samplers__third": {"steps": 4}}, {}),
+        ({"models__transformer__learning_rate": 0.001}, trained(1, 1)),
+        ({"generate__number": 30}, generated(RUNS)),
+        ({"evaluation__bootstrap": 120}, {**{f"evaluate_{q}": RUNS for q in QUESTIONS}, "draw_run": RUNS, **END}),
+        ({"evaluation__motifs": {"taxon": "insects"}}, {"evaluate_motifs": RUNS, "draw_run": RUNS, **END}),
+        ({"evaluation__markov_orders": [0, 1]}, {"make_floors": 1, "draw_training_curve": 1, **judged(RUNS)}),
+        ({"report__title": "Another"}, {"write_report": 1}),
+        ({"split__max_per_track": 50}, SPLIT),
+        ({"windows__max_lower_case": 0.4}, {key: n for key, n in EXTRACTED.items() if key != "check_inputs"}),
+        ({"windows__width": 90}, EXTRACTED),
+    ],
+    ids=lambda value: "+".join(value) if isinstance(value, dict) else None,
+)
+def test_an_edited_config_value(edited, changes, jobs):
+    edited.edit(**changes)
+    # The report shows the whole config, so it is written again whatever changes.
+    assert edited.stale() == {**jobs, "write_report": 1}
+
+
+def test_a_sampler_that_is_used_is_generated_evaluated_and_compared(edited):
+    edited.edit(samplers__third={"steps": 4}, generate__runs={"small": ["ancestral", "refined", "third"]})
+    assert edited.stale() == {**generated(1), **END}
+
+
+def test_an_edited_sampler_is_really_run_again_and_nothing_else(edited):
+    before = {path: path.stat().st_mtime_ns for path in (edited.folder / "results").rglob("*") if path.is_file()}
+    edited.edit(samplers__refined__temperature=0.9)
+    edited.run()
+    changed = {
+        str(path.relative_to(edited.folder / "results"))
+        for path in (edited.folder / "results").rglob("*")
+        if path.is_file() and before.get(path) != path.stat().st_mtime_ns
+    }
+    changed = {name for name in changed if not name.startswith("benchmarks/")}
+    assert all(name.split("/")[0] in ("comparison", "report") or "small/refined" in name for name in changed), changed
+    assert "sequences/small/refined/sequences.fasta" in changed
+    assert edited.stale() == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "jobs"),
+    [
+        ("sampling/draw.py", "import torch\n", "import torch\n\nAN_EDIT = 1\n", generated(RUNS)),
+        ("evaluation/novelty.py", "import pandas as pd\n", "import pandas as pd\n\nAN_EDIT = 1\n", None),
+        ("figures/training.py", "import pandas as pd\n", "import pandas as pd\n\nAN_EDIT = 1\n", None),
+    ],
+)
+def test_edited_code(edited, path, old, new, jobs):
+    edited.replace(f"workflow/diffusion_bert/{path}", old, new)
+    if path.startswith("evaluation/novelty"):
+        jobs = {"evaluate_novelty": RUNS, "draw_run": RUNS, **END}
+    if path.startswith("figures/training"):
+        jobs = {"draw_training_curve": 1, "write_report": 1}
+    assert edited.stale() == jobs
+
+
+def test_comments_and_docstrings_are_not_code(edited):
+    for path in ("sampling/draw.py", "training/train.py", "genome/windows.py", "tables.py"):
+        file = edited.folder / "workflow/diffusion_bert" / path
+        text = file.read_text()
+        assert text.startswith('"""')
+        file.write_text('"""Mended. ' + text[3:] + "\n# A remark at the end.\n")
+    assert edited.stale() == {}
+
+
+def test_touching_files_is_no_edit(edited):
+    later = time.time() + 5
+    for folder in ("workflow", "config", "resources", "results/windows", "results/models"):
+        for path in (edited.folder / folder).rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                os.utime(path, (later, later))
+                later += 0.01
+    assert edited.stale() == {}
+
+
+def test_moving_the_folder_is_no_edit(edited, tmp_path):
+    moved = tmp_path / "elsewhere" / "moved"
+    moved.parent.mkdir()
+    shutil.move(edited.folder, moved)
+    edited.folder = moved
+    assert edited.stale() == {}
+
+
+def test_a_file_of_ones_own_that_changes(fresh):
+    """Content counts, not time: a track with another peak is read again, and what follows from it."""
+    (fresh.folder / "peaks").mkdir()
+    lines = [f"{chrom}\t{start}\t{start + 200}\n" for chrom in ("chr1", "chr2", "chr3") for start in (12000, 15000)]
+    for name in ("a", "b"):
+        (fresh.folder / f"peaks/{name}.bed").write_text("".join(lines))
+    (fresh.folder / "config/tracks.tsv").write_text(
+        "name\tlabel\tsource\na\ta\tpeaks/a.bed\nb\tb\tpeaks/b.bed\n"
+    )
+    fresh.run("windows")
+    assert fresh.stale("windows") == {}
+    (fresh.folder / "peaks/b.bed").write_text("".join(lines[:-1]))
+    assert fresh.stale("windows") == {"download_track": 1, "check_inputs": 1, "extract_windows": 3, "split_windows": 1}
