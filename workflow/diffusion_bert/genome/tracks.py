@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from diffusion_bert.errors import UserError
@@ -33,6 +34,7 @@ _LEAST_COLUMNS = {"narrowpeak": 10, "broadpeak": 9, "bed": 3}
 _NAMES = {0: "chromosome", 1: "start", 2: "end", 4: "score", 5: "strand", 6: "signalValue", 9: "peak"}
 _TYPES = {0: pa.string(), 1: pa.int64(), 2: pa.int64(), 4: pa.float64(), 5: pa.string(), 6: pa.float64(), 9: pa.int64()}
 _NULLS = ["", ".", "nan", "NaN", "NA"]
+_STRANDS = pa.array(["+", "-"])
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class _Rows:
     """Rows of a file that share a number of columns, not yet taken apart.
 
     lines: the row's text, its columns from ``first`` on (3 where start and end came in binary form).
-    where(i): how a message calls row i.
+    where(i): how a message calls row i. declared: field names of a bigBed's autoSql, lower case.
     """
 
     lines: list
@@ -50,6 +52,7 @@ class _Rows:
     chrom: str | None = None
     start: np.ndarray | None = None
     end: np.ndarray | None = None
+    declared: tuple[str, ...] = ()
 
 
 def read_peaks(
@@ -69,24 +72,34 @@ def read_peaks(
     aliases: the file's chromosome names to the genome's.
     Raises UserError, naming file and line, where a row is no peak, and for big-endian bigBed and bigWig files.
     """
-    path, aliases = Path(path), aliases or {}
-    bigbed = _is_bigbed(path, format)
-    read = partial(_bigbed_rows if bigbed else _text_rows, path, aliases)
-    frames = []
-    kind = None
-    for rows in read(chrom):
-        if kind is None or bigbed:
-            kind = _kind(path, rows, format)
-        frames.append(_frame(rows, kind, aliases))
-    if not frames:
+    return read_tracks([((track, label, format), path)], chrom=chrom, aliases=aliases)
+
+
+def read_tracks(
+    tracks: Iterable[tuple[tuple[str, str, str], str | Path]],
+    *,
+    chrom: str | None = None,
+    aliases: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """``read_peaks`` of several tracks, one below the other, in one PEAKS table.
+
+    tracks: ((name, label, format), path) of each. Many small tables cost more to make than to fill, so this is the way
+    to read many tracks.
+    """
+    parts = []
+    for (track, label, format), path in tracks:
+        for part in _read_track(Path(path), format, chrom, aliases or {}):
+            n = len(part["start"])
+            parts.append(part | {"track": pa.repeat(track, n), "label": pa.repeat(label, n)})
+    if not parts:
         return empty(PEAKS)
-    frame = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
-    signal = frame.pop("signal")
-    if (signal > 0).any() or (kind != "bed" and chrom is not None and _any_signal(read, kind)):
-        frame["score"] = signal
-    order = np.lexsort((frame["end"], frame["start"], pd.factorize(frame["chrom"])[0]))
-    frame = frame.iloc[order].assign(track=track, label=label)
-    return check(frame, PEAKS, str(path))
+    columns = {}
+    for name in PEAKS:
+        pieces = [part[name] for part in parts]
+        text = isinstance(pieces[0], pa.Array)
+        columns[name] = pa.chunked_array(pieces).to_pandas() if text else np.concatenate(pieces)
+    columns["summit"] = pd.arrays.IntegerArray(columns["summit"], columns["summit"] < 0)
+    return check(pd.DataFrame(columns), PEAKS, "the peaks read")
 
 
 def track_chromosomes(
@@ -189,6 +202,7 @@ def _entries(path: Path, file, name: str, length: int, *, strings: bool = True) 
 def _bigbed_rows(path: Path, aliases: Mapping[str, str], chrom: str | None) -> Iterator[_Rows]:
     """One query a chromosome; the rows of each as they come."""
     with _opened(path) as file:
+        declared = _declared(file)
         for name, length in file.chroms().items():
             known = aliases.get(name, name)
             if chrom not in (None, known) or not (entries := _entries(path, file, name, length)):
@@ -202,6 +216,7 @@ def _bigbed_rows(path: Path, aliases: Mapping[str, str], chrom: str | None) -> I
                 chrom=known,
                 start=np.array(start, dtype=np.int64),
                 end=np.array(end, dtype=np.int64),
+                declared=declared,
             )
 
 
@@ -271,21 +286,20 @@ def _kind(path: Path, rows: _Rows, format: str) -> str:
     for kind in ("narrowpeak", "broadpeak"):
         if name.endswith(f".{kind}") and rows.columns >= _LEAST_COLUMNS[kind]:
             return kind
-    names = _declared(path) if rows.first else []
-    if names[6:7] == ["signalvalue"] and rows.columns == len(names):
-        return "narrowpeak" if names[9:10] == ["peak"] else "broadpeak"
+    names = rows.declared
+    if names[6:7] == ("signalvalue",) and rows.columns == len(names):
+        return "narrowpeak" if names[9:10] == ("peak",) else "broadpeak"
     documented = names and len(names) == rows.columns and not re.match(r"field\d", names[-1])
     if documented or rows.columns not in (9, 10):
         return "bed"
     return "narrowpeak" if rows.columns == 10 else _nine_columns(rows)
 
 
-def _declared(path: Path) -> list[str]:
+def _declared(file) -> tuple[str, ...]:
     """The field names of a bigBed's autoSql, lower case; none where it has no autoSql."""
-    with _opened(path) as file:
-        sql = file.SQL() or b""
+    sql = file.SQL() or b""
     text = sql.decode("utf-8", "replace") if isinstance(sql, bytes) else sql
-    return [name.lower() for name in re.findall(r"^\s*[\w\[\]]+\s+(\w+)\s*;", text, flags=re.MULTILINE)]
+    return tuple(name.lower() for name in re.findall(r"^\s*[\w\[\]]+\s+(\w+)\s*;", text, flags=re.MULTILINE))
 
 
 def _nine_columns(rows: _Rows) -> str:
@@ -302,8 +316,26 @@ def _nine_columns(rows: _Rows) -> str:
     return "bed"
 
 
-def _frame(rows: _Rows, kind: str, aliases: Mapping[str, str]) -> pd.DataFrame:
-    """chrom, start, end, strand, summit, score, and signal (0 where the format has none), checked row by row."""
+def _read_track(path: Path, format: str, chrom: str | None, aliases: Mapping[str, str]) -> list[dict]:
+    """The track's columns in pieces, in PEAKS' order; numbers as numpy arrays (no summit is -1), text as Arrow's."""
+    bigbed = _is_bigbed(path, format)
+    read = partial(_bigbed_rows if bigbed else _text_rows, path, aliases)
+    parts, kind = [], "bed"
+    for rows in read(chrom):
+        kind = _kind(path, rows, format)
+        parts.append(_columns(rows, kind, aliases))
+    signal = any((part["signal"] > 0).any() for part in parts)
+    if not signal and parts and kind != "bed" and chrom is not None:
+        signal = any((_numbers(_parse(rows, [6])[6], null=0.0) > 0).any() for rows in read(None) if rows.columns > 6)
+    for part in parts:
+        other = part.pop("signal")
+        if signal:
+            part["score"] = other
+    return parts
+
+
+def _columns(rows: _Rows, kind: str, aliases: Mapping[str, str]) -> dict:
+    """PEAKS' columns without track and label, and signal (0 where the format has none), checked and sorted."""
     wanted = [0, 1, 2] if not rows.first else []
     wanted += [column for column in (4, 5) if column < rows.columns]
     wanted += {"narrowpeak": [6, 9], "broadpeak": [6], "bed": []}[kind]
@@ -312,33 +344,31 @@ def _frame(rows: _Rows, kind: str, aliases: Mapping[str, str]) -> pd.DataFrame:
     start, end = (rows.start, rows.end) if rows.first else (_numbers(fields[1]), _numbers(fields[2]))
     _refuse(rows, start < 0, "a start below 0", "Coordinates are 0-based; mend the line.")
     _refuse(rows, end <= start, "an end that is not beyond the start", "Give start < end (0-based, half-open).")
-    summit = pd.array([pd.NA] * n, dtype="Int64") if kind != "narrowpeak" else None
-    if summit is None:
-        offset = _numbers(fields[9], null=-1)
-        _refuse(
-            rows,
-            (offset < -1) | (offset >= end - start),
-            "a peak (column 10) outside its interval",
-            "The column counts from start; write -1 where there is no summit.",
-        )
-        summit = pd.arrays.IntegerArray(np.where(offset < 0, 0, start + offset), offset < 0)
-    strand = fields[5].to_pandas() if 5 in fields else pd.Series(["."] * n, dtype="str")
-    if rows.chrom is not None:
-        chrom = pd.Series(pa.repeat(rows.chrom, n).to_pandas())
-    else:
-        chrom = fields[0].to_pandas()
-        chrom = chrom.map({name: aliases.get(name, name) for name in chrom.unique()})
-    return pd.DataFrame(
-        {
-            "chrom": chrom,
-            "start": start,
-            "end": end,
-            "strand": strand.where(strand.isin(["+", "-"]), "."),
-            "summit": summit,
-            "score": _numbers(fields[4], null=0.0) if 4 in fields else np.zeros(n),
-            "signal": _numbers(fields[6], null=0.0) if 6 in fields else np.zeros(n),
-        }
+    offset = _numbers(fields[9], null=-1) if 9 in fields else np.full(n, -1)
+    _refuse(
+        rows,
+        (offset < -1) | (offset >= end - start),
+        "a peak (column 10) outside its interval",
+        "The column counts from start; write -1 where there is no summit.",
     )
+    strand = fields[5].combine_chunks() if 5 in fields else pa.repeat(".", n)
+    numbers = {
+        "start": start,
+        "end": end,
+        "summit": np.where(offset < 0, -1, start + offset),
+        "score": _numbers(fields[4], null=0.0) if 4 in fields else np.zeros(n),
+        "signal": _numbers(fields[6], null=0.0) if 6 in fields else np.zeros(n),
+    }
+    text = {"strand": pc.if_else(pc.is_in(strand, _STRANDS), strand, "."), "chrom": pa.repeat(rows.chrom or "", n)}
+    codes = np.zeros(n, dtype=np.int64)
+    if rows.chrom is None:
+        names = fields[0].combine_chunks().dictionary_encode()
+        codes = names.indices.to_numpy()
+        spelled = [aliases.get(name, name) for name in names.dictionary.to_pylist()]
+        text["chrom"] = pa.array(spelled, pa.string()).take(names.indices)
+    order = np.lexsort((end, start, codes))
+    at = pa.array(order)
+    return {name: values[order] for name, values in numbers.items()} | {n: v.take(at) for n, v in text.items()}
 
 
 def _parse(rows: _Rows, wanted: list[int]) -> dict[int, pa.ChunkedArray]:
@@ -395,8 +425,3 @@ def _refuse(rows: _Rows, wrong: np.ndarray, what: str, remedy: str) -> None:
 
 def _numbers(column: pa.ChunkedArray, null: float | None = None) -> np.ndarray:
     return (column if null is None else column.fill_null(null)).to_numpy()
-
-
-def _any_signal(read: Callable[[None], Iterator[_Rows]], kind: str) -> bool:
-    """Whether a signalValue anywhere in the file is above 0."""
-    return any((_numbers(_parse(rows, [6])[6], null=0.0) > 0).any() for rows in read(None) if rows.columns > 6)

@@ -17,7 +17,7 @@ The filters, in the order in which they apply (each is a row of FUNNEL per track
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +40,7 @@ STAGES = (
     "windows",
 )
 
-_BLOCK = 1 << 15  # windows looked at together: bounds the memory that counting letters takes
+_BLOCK = 1 << 13  # windows looked at together: bounds the memory that counting letters takes
 
 
 def _letter_tables() -> tuple[np.ndarray, np.ndarray]:
@@ -55,7 +55,6 @@ def _letter_tables() -> tuple[np.ndarray, np.ndarray]:
 
 
 _UPPER, _COMPLEMENT = _letter_tables()
-_AMBIGUOUS = np.equal(_UPPER, ord("N"))
 
 
 def extract_windows(
@@ -103,22 +102,19 @@ def extract_windows(
     funnel.keep("outside_chromosome", (rows.start >= 0) & (rows.start + width <= len(letters)))
     funnel.keep("blacklist", ~_touches(rows.start[funnel.left], width, chrom, blacklist))
     if max_n < 1:
-        funnel.keep("ambiguous_bases", _share(view, rows.start[funnel.left], _AMBIGUOUS) <= max_n)
+        funnel.keep("ambiguous_bases", _share(view, rows.start[funnel.left], _ambiguous) <= max_n)
     if max_lower_case < 1:
-        lower = np.isin(np.arange(256), np.arange(ord("a"), ord("z") + 1))
-        funnel.keep("soft_masked", _share(view, rows.start[funnel.left], lower) <= max_lower_case)
+        funnel.keep("soft_masked", _share(view, rows.start[funnel.left], _lower_case) <= max_lower_case)
     reach = _reach(width, float(overlap["fraction"]))
     if overlap["within_label"] == "best":
         left = funnel.left
-        order = np.lexsort((left, -rows.score[left]))
-        funnel.keep("overlap_within_label", _best(rows.start[left], rows.label[left], order, reach, within=True))
-    if overlap["between_labels"] != "keep":
-        left = funnel.left
-        kept = ~_contested(rows.start[left], rows.label[left], reach, within=False)
-        if overlap["between_labels"] == "best":
-            order = np.lexsort((left, -rows.rank[left]))
-            kept = _best(rows.start[left], rows.label[left], order, reach, within=False)
+        funnel.keep("overlap_within_label", _best_within(rows.start[left], rows.label[left], rows.score[left], reach))
+    left = funnel.left
+    if overlap["between_labels"] == "best":
+        kept = _best_between(rows.start[left], rows.label[left], rows.rank[left], reach)
         funnel.keep("overlap_between_labels", kept)
+    elif overlap["between_labels"] == "drop":
+        funnel.keep("overlap_between_labels", ~_contested_between(rows.start[left], rows.label[left], reach))
     left = funnel.left
     frame = rows.frame.iloc[rows.order[left]].reset_index(drop=True)
     windows = {
@@ -162,10 +158,20 @@ class _Peaks:
         if jitter:
             start = start + _jitter(seed, chrom, self.tracks, track, first, last, jitter)
         strand = pd.factorize(frame["strand"], sort=True)[0]
-        self.order = np.lexsort((score, strand, summit, last, first, label, track, start))
+        self.order = _sorted(start, track, (label, first, last, summit, strand, score))
         self.start, self.score = start[self.order], score[self.order]
         self.label, self.track = label[self.order], track[self.order]
         self.rank = _rank(score, track)[self.order]
+
+
+def _sorted(start: np.ndarray, track: np.ndarray, further: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Order by start, track and the further keys, which only the few rows that tie are sorted by."""
+    order = np.lexsort((track, start))
+    tie = (np.diff(start[order]) == 0) & (np.diff(track[order]) == 0)
+    tied = np.append(tie, False) | np.insert(tie, 0, False) if len(order) else np.zeros(0, dtype=bool)
+    rows = order[tied]
+    order[tied] = rows[np.lexsort([key[rows] for key in (*reversed(further), track, start)])]
+    return order
 
 
 class _Funnel:
@@ -257,12 +263,35 @@ def _touches(start: np.ndarray, width: int, chrom: str, regions: pd.DataFrame | 
     return (before > 0) & (np.append(high, -1)[before - 1] > start)
 
 
-def _share(view: np.ndarray, start: np.ndarray, counted: np.ndarray) -> np.ndarray:
-    """Share of each window's letters for which the table ``counted`` (256,) is true."""
+def _share(view: np.ndarray, start: np.ndarray, flag: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Share of each window's letters that ``flag`` marks: letters (n, width) uint8 -> 0 or 1, of the same shape."""
     share = np.empty(len(start))
     for low in range(0, len(start), _BLOCK):
-        share[low : low + _BLOCK] = counted[view[start[low : low + _BLOCK]]].mean(axis=1)
-    return share
+        share[low : low + _BLOCK] = _row_sums(flag(view[start[low : low + _BLOCK]]))
+    return share / view.shape[1]
+
+
+def _ambiguous(letters: np.ndarray) -> np.ndarray:
+    return (_translate(letters, _UPPER) == ord("N")).view(np.uint8)
+
+
+def _lower_case(letters: np.ndarray) -> np.ndarray:
+    return (letters >> 5) & 1  # the bit by which ASCII's lower-case letters differ from upper case
+
+
+def _translate(letters: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """table[letters]; several times as fast as indexing."""
+    return np.frombuffer(letters.tobytes().translate(table.tobytes()), dtype=np.uint8).reshape(letters.shape)
+
+
+def _row_sums(flags: np.ndarray) -> np.ndarray:
+    """Sum of each row of zeros and ones, eight columns an addition: a word's bytes cannot overflow in 255 words."""
+    whole = flags.shape[1] // 8 * 8
+    sums = flags[:, whole:].sum(axis=1, dtype=np.int64)
+    for low in range(0, whole, 8 * 255):
+        words = np.ascontiguousarray(flags[:, low : min(whole, low + 8 * 255)]).view(np.uint64)
+        sums += words.sum(axis=1).view(np.uint8).reshape(-1, 8).sum(axis=1, dtype=np.int64)
+    return sums
 
 
 def _reach(width: int, fraction: float) -> int:
@@ -270,33 +299,56 @@ def _reach(width: int, fraction: float) -> int:
     return width - max(1, math.ceil(round(fraction * width, 6)))
 
 
-def _contested(start: np.ndarray, label: np.ndarray, reach: int, *, within: bool) -> np.ndarray:
-    """Whether another window of the same label (within) or of another label lies in reach. Starts are sorted."""
-    near = np.searchsorted(start, start + reach, "right") - np.searchsorted(start, start - reach, "left")
+def _within_reach(start: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:
+    """For sorted starts, the range of rows that lie in reach of each row (itself among them)."""
+    return np.searchsorted(start, start - reach, "left"), np.searchsorted(start, start + reach, "right")
+
+
+def _best_within(start: np.ndarray, label: np.ndarray, score: np.ndarray, reach: int) -> np.ndarray:
+    """Greedy choice within labels: best first, each kept window puts out those of its label in reach.
+
+    Kept windows of a label are more than ``reach`` apart, so a window is put out at most twice: linear after sorting.
+    """
+    # Labels one behind the other on one axis, too far apart to reach each other.
+    place = start + label * (int(start.max(initial=0)) + reach + 1)
+    by_place = np.argsort(place, kind="stable")
+    low, high = _within_reach(place[by_place], reach)
+    contested = np.flatnonzero(high - low > 1)
+    order = contested[np.lexsort((by_place[contested], -score[by_place][contested]))]
+    out = bytearray(len(start))
+    kept = np.ones(len(start), dtype=bool)
+    for i, first, last in zip(order.tolist(), low[order].tolist(), high[order].tolist(), strict=True):
+        if out[i]:
+            kept[by_place[i]] = False
+        else:
+            out[first:last] = b"\1" * (last - first)
+    return kept
+
+
+def _contested_between(start: np.ndarray, label: np.ndarray, reach: int) -> np.ndarray:
+    """Whether a window of another label lies in reach. Starts are sorted."""
+    low, high = _within_reach(start, reach)
     same = np.zeros(len(start), dtype=np.int64)
     for code in np.unique(label):
         at = np.flatnonzero(label == code)
-        own = start[at]
-        same[at] = np.searchsorted(own, own + reach, "right") - np.searchsorted(own, own - reach, "left")
-    return same > 1 if within else near > same
+        first, last = _within_reach(start[at], reach)
+        same[at] = last - first
+    return high - low > same
 
 
-def _best(start: np.ndarray, label: np.ndarray, order: np.ndarray, reach: int, *, within: bool) -> np.ndarray:
-    """Greedy choice: in this order a window is kept unless one kept before is in reach (see _contested).
-
-    Kept windows are filed in cells of reach + 1 bp, so each newcomer looks at three cells.
-    """
-    contested = _contested(start, label, reach, within=within)
-    kept = ~contested
-    cells: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    order = order[contested[order]]
-    for i, position, code in zip(order.tolist(), start[order].tolist(), label[order].tolist(), strict=True):
-        group, cell = code if within else 0, position // (reach + 1)
-        rivals = (rival for near in (cell - 1, cell, cell + 1) for rival in cells.get((group, near), ()))
-        if not any(abs(other - position) <= reach and (within or theirs != code) for other, theirs in rivals):
-            kept[i] = True
-            cells.setdefault((group, cell), []).append((position, code))
-    return kept
+def _best_between(start: np.ndarray, label: np.ndarray, rank: np.ndarray, reach: int) -> np.ndarray:
+    """Greedy choice between labels: best first, each kept window puts out those of other labels in reach."""
+    low, high = _within_reach(start, reach)
+    contested = np.flatnonzero(_contested_between(start, label, reach))
+    order = contested[np.lexsort((contested, -rank[contested]))]
+    out = bytearray(len(start))
+    labels = label.tolist()
+    for i, first, last in zip(order.tolist(), low[order].tolist(), high[order].tolist(), strict=True):
+        if not out[i]:
+            for other in range(first, last):
+                if labels[other] != labels[i]:
+                    out[other] = 1
+    return np.frombuffer(out, dtype=np.uint8) == 0
 
 
 def _sequences(view: np.ndarray, start: np.ndarray, reverse: np.ndarray) -> pd.Series:
@@ -306,7 +358,7 @@ def _sequences(view: np.ndarray, start: np.ndarray, reverse: np.ndarray) -> pd.S
     for low in range(0, len(start), _BLOCK):
         block = slice(low, low + _BLOCK)
         raw = view[start[block]]
-        text[block] = _UPPER[raw]
-        text[block][reverse[block]] = _COMPLEMENT[raw[reverse[block]][:, ::-1]]
+        text[block] = _translate(raw, _UPPER)
+        text[block][reverse[block]] = _translate(raw[reverse[block]][:, ::-1], _COMPLEMENT)
     offsets = np.arange(len(start) + 1, dtype=np.int64) * width
     return pa.LargeStringArray.from_buffers(len(start), pa.py_buffer(offsets), pa.py_buffer(text)).to_pandas()
