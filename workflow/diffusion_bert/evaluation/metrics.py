@@ -141,7 +141,7 @@ _KMERS = [
         Metric(
             f"kmer_js_distance_{k}",
             f"{k}-mer Jensen-Shannon distance",
-            f"Square root of the Jensen-Shannon divergence (bits) between the {k}-mer frequencies of set and reference.",
+            f"Square root of the Jensen-Shannon divergence (bits) between the {k}-mer spectra of set and reference.",
             "Endres and Schindelin 2003; scipy.spatial.distance.jensenshannon with base 2",
             "square root of bits",
             "lower",
