@@ -383,7 +383,8 @@ _GRAMMAR = [
     Metric(
         "grammar_spacing_distance",
         "Spacing within modules",
-        "Wasserstein-1 distance between set and reference of the gaps between neighbouring sites of complete modules.",
+        "Wasserstein-1 distance between set and reference of the gaps between neighbouring sites in the planted order "
+        "and on the planted strands, up to 20 bp beyond the planted range.",
         "Vaserstein 1969",
         "bp",
         "lower",

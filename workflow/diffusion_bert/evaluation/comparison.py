@@ -1,0 +1,128 @@
+"""All runs in one table, and where each of their metrics stands between the best floor and the ceiling."""
+
+import logging
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from diffusion_bert.evaluation.metrics import METRICS, Metric
+from diffusion_bert.evaluation.rows import CEILING, GENERATED, REFERENCE
+from diffusion_bert.tables import EVALUATION, Columns, check
+
+COMPARISON: Columns = {"model": "text", "sampler": "text", **EVALUATION}
+
+# separates: ``yes`` where the interval of the ceiling and that of the best floor have no value in common, and the
+# ceiling is the better. position: 0 at the best floor, 1 at the ceiling, null where the metric does not separate;
+# above 1 better than the ceiling, below 0 worse than the floor.
+VERDICT: Columns = {
+    "model": "text",
+    "sampler": "text",
+    "metric": "text",
+    "label": "text",
+    "value": "float?",
+    "ceiling": "float?",
+    "best_floor": "float?",
+    "floor_name": "text?",
+    "separates": "text",
+    "position": "float?",
+    "note": "text?",
+}
+_LOG = logging.getLogger(__name__)
+
+
+def compare(frames: Mapping[tuple[str, str], pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The COMPARISON table of all runs, and the VERDICT: one row a run, metric and label.
+
+    frames: (model, sampler) -> EVALUATION rows of all its questions. A metric that its ``better`` calls ``lower`` or
+    ``higher`` has the best value among the floors as its best floor; for one that should be ``as ceiling`` it is the
+    floor closest to the ceiling, and position is 1 - |value - ceiling| / |floor - ceiling|, which is at most 1.
+    Rows of metrics that METRICS does not know, of another version, are left out with a line in the log.
+    """
+    parts, verdicts = [], []
+    for (model, sampler), frame in frames.items():
+        unknown = sorted(set(frame["metric"]) - set(METRICS))
+        if unknown:
+            _LOG.info("%s, %s: unknown metrics are left out: %s", model, sampler, ", ".join(unknown))
+        frame = frame[frame["metric"].isin(list(METRICS))]
+        parts.append(frame.assign(model=model, sampler=sampler))
+        for (metric, label), rows in frame.groupby(["metric", "label"], sort=False):
+            verdicts.append({"model": model, "sampler": sampler, **_stand(METRICS[metric], label, rows)})
+    comparison = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COMPARISON))
+    verdict = pd.DataFrame(verdicts, columns=list(VERDICT))
+    return (
+        check(comparison[list(COMPARISON)], COMPARISON, "the comparison"),
+        check(verdict, VERDICT, "the verdict"),
+    )
+
+
+def _stand(metric: Metric, label: str, rows: pd.DataFrame) -> dict:
+    """The VERDICT of one run, metric and label, without model and sampler."""
+    of_set = {row.set: row for row in rows.itertuples(index=False)}
+    value, ceiling = (_value(of_set.get(name)) for name in (GENERATED, CEILING))
+    floors = {
+        name: row
+        for name, row in of_set.items()
+        if name not in (GENERATED, CEILING, REFERENCE) and _value(row) is not None
+    }
+    out = {
+        "metric": metric.name,
+        "label": label,
+        "value": value,
+        "ceiling": ceiling,
+        "best_floor": None,
+        "floor_name": None,
+        "separates": "no",
+        "position": None,
+        "note": None,
+    }
+    if value is None:
+        out["note"] = f"not available for the generated sequences: {_note(of_set.get(GENERATED))}"
+    if ceiling is None:
+        return out | {"note": out["note"] or f"not available for held-out sequences: {_note(of_set.get(CEILING))}"}
+    if not floors:
+        return out | {"note": out["note"] or "not available for any floor"}
+    best = min(floors, key=lambda name: (_badness(metric, floors[name].value, ceiling), name))
+    out |= {"best_floor": float(floors[best].value), "floor_name": best}
+    if not _apart(metric, of_set[CEILING], floors[best]):
+        return out | {"note": out["note"] or "the ceiling does not part from the best floor"}
+    out["separates"] = "yes"
+    if value is not None:
+        gap = out["best_floor"] - ceiling
+        if metric.better == "as ceiling":
+            out["position"] = 1 - abs(value - ceiling) / abs(gap)
+        else:
+            out["position"] = (out["best_floor"] - value) / gap
+    return out
+
+
+def _badness(metric: Metric, value: float, ceiling: float) -> float:
+    """Lower is better."""
+    if metric.better == "as ceiling":
+        return abs(value - ceiling)
+    return value if metric.better == "lower" else -value
+
+
+def _apart(metric: Metric, ceiling: tuple, floor: tuple) -> bool:
+    """Whether the two intervals have no value in common, with the ceiling on the better side."""
+    (ceiling_low, ceiling_high), (floor_low, floor_high) = _span(ceiling), _span(floor)
+    if ceiling_high < floor_low:
+        return metric.better in ("lower", "as ceiling")
+    if floor_high < ceiling_low:
+        return metric.better in ("higher", "as ceiling")
+    return False
+
+
+def _span(row: tuple) -> tuple[float, float]:
+    """The interval; the value itself where there is none."""
+    low = row.value if row.ci_low is None or np.isnan(row.ci_low) else row.ci_low
+    high = row.value if row.ci_high is None or np.isnan(row.ci_high) else row.ci_high
+    return float(low), float(high)
+
+
+def _value(row: tuple | None) -> float | None:
+    return None if row is None or row.value is None or np.isnan(row.value) else float(row.value)
+
+
+def _note(row: tuple | None) -> str:
+    return "it was not evaluated" if row is None else (row.note if isinstance(row.note, str) else "no reason given")
