@@ -91,6 +91,14 @@ def test_comparison_leaves_out_what_cannot_rank_and_what_says_the_same(tmp_path)
         (partial(draw_comparison, _verdict().assign(separates=False)), "No metric separates the floors from the ceil"),
         (partial(draw_training_curve, {}, None), "No model was trained."),
         (partial(draw_grammar, made.evaluation("grammar").assign(value=None)), "no number about the planted grammar"),
+        (
+            partial(draw_composition, made.composition(3)[0].assign(gc=None), made.composition(3)[1]),
+            "No sequence has an",
+        ),
+        (
+            partial(draw_composition, made.composition(3)[0], made.composition(3)[1].iloc[:0]),
+            "the sequences differ in le",
+        ),
         (partial(draw_likelihood, made.likelihood().assign(bits_per_base=None)), "No likelihood was computed."),
     ],
 )
@@ -119,6 +127,23 @@ def test_motifs_without_rows_for_all_labels_and_without_positions(tmp_path):
     rates, positions, _ = made.motifs()
     draw_motifs(rates[rates["label"] != "all"], positions.iloc[:0], tmp_path / "x.svg")
     assert "share of sequences with a hit" in _texts(tmp_path / "x.svg")
+    draw_motifs(rates.assign(rate=0.0), positions, tmp_path / "y.svg")
+    assert "r = 0.000" in _texts(tmp_path / "y.svg")
+
+
+def test_kmers_seen_too_seldom_give_way_to_shorter_ones(tmp_path):
+    counts = {1: 4, 2: 16, 3: 64}
+    frame = pd.concat(
+        [
+            pd.DataFrame({"set": name, "k": k, "kmer": [f"{k}_{i}" for i in range(n)], "frequency": 1 / n})
+            for k, n in counts.items()
+            for name in ("generated", "ceiling", "markov", "reference")
+        ]
+    )
+    # One 3-mer was seen once in 1,000: 1,000 / 64 is under 20, and 1,000 / 16 is not.
+    frame.loc[(frame["kmer"] == "3_0") & (frame["set"] == "generated"), "frequency"] = 0.001
+    draw_kmers(frame, tmp_path / "x.svg")
+    assert "frequency of a 2-mer" in _texts(tmp_path / "x.svg")
 
 
 def test_thousands_of_points_become_one_image(tmp_path):

@@ -355,6 +355,8 @@ def test_the_page_tells_what_a_newcomer_needs(page):
         "GM12878_dnase GM12878 2,000 −40 −40 1,840",
         "Dropped nothing: beyond end, blacklist, duplicate.",
         "convnet 1.9090 600 600",
+        "3 yes 1.9210 1.9170 0.0020 chosen",
+        "(order 3, chosen on the validation windows)",
         "train_model 1 2 min 11 s 2 min 11 s 512 MB",
         "GM12878: CTCF, then SPI1 on the other strand (in 80 %), 5 to 12 bp apart; the whole module on either strand.",
         "weights_sha256: 0f3a",

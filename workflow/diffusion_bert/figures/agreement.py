@@ -18,13 +18,26 @@ _MOST_VECTOR_POINTS = 400
 
 @style.styled
 def draw_kmers(spectrum: pd.DataFrame, path: Path) -> None:
-    """Frequency of each of the longest k-mers in held-out, generated and floor sequences against training ones.
+    """Frequency of each k-mer in held-out, generated and floor sequences, against that in training ones.
+
+    Of the longest k whose k-mers were seen often enough to compare.
 
     spectrum: set, k, kmer, frequency (a fraction of all k-mers of that set and k).
     """
-    k = int(spectrum["k"].max())
+    k = _longest_counted(spectrum)
     wide = spectrum[spectrum["k"] == k].pivot_table(index="kmer", columns="set", values="frequency").fillna(0.0)
-    _panels(wide, path, f"frequency of a {k}-mer", logarithmic=True)
+    _panels(wide, path, f"frequency of a {k}-mer", {})
+
+
+def _longest_counted(spectrum: pd.DataFrame, least: int = 20) -> int:
+    """The longest k whose k-mers were seen ``least`` times on average; shorter where a picture would be all noise.
+
+    How often is read off the rarest one of the generated set, which was seen about once.
+    """
+    sizes = sorted(spectrum["k"].unique())
+    own = spectrum[(spectrum["set"] == style.GENERATED) & (spectrum["frequency"] > 0)]
+    total = 1 / own["frequency"].min() if len(own) else 0.0
+    return int(max((k for k in sizes if total / 4**k >= least), default=sizes[0]))
 
 
 @style.styled
@@ -41,17 +54,13 @@ def draw_motifs(
     (start of the bin, bp), rate. matrices: base counts or frequencies by position, for the logos of those given.
     """
     rates = _over_labels(rates, ["set", "matrix_id", "name"])
-    wide = rates.pivot_table(index="name", columns="set", values="rate").fillna(0.0)
+    # By matrix, as one factor may have several.
+    wide = rates.pivot_table(index="matrix_id", columns="set", values="rate").fillna(0.0)
+    names = rates.drop_duplicates("matrix_id").set_index("matrix_id")["name"].to_dict()
     positions = _over_labels(positions, ["set", "matrix_id", "name", "position"])
     chosen = positions.drop_duplicates("matrix_id")[["matrix_id", "name"]].head(8).to_numpy().tolist()
-    _panels(
-        wide,
-        path,
-        "share of sequences with a hit",
-        logarithmic=True,
-        below=len(chosen),
-        fill=_motif_rows(chosen, rates, positions, matrices or {}),
-    )
+    fill = _motif_rows(chosen, rates, positions, matrices or {})
+    _panels(wide, path, "share of sequences with a hit", names, below=len(chosen), fill=fill)
 
 
 def draw_logo(ax: Axes, matrix: Mapping[str, Sequence[float]]) -> None:
@@ -135,10 +144,12 @@ def _motif_rows(chosen: list, rates: pd.DataFrame, positions: pd.DataFrame, matr
     return fill
 
 
-def _panels(wide: pd.DataFrame, path: Path, quantity: str, *, logarithmic: bool, below: int = 0, fill=None) -> None:
+def _panels(
+    wide: pd.DataFrame, path: Path, quantity: str, names: Mapping[str, str], *, below: int = 0, fill=None
+) -> None:
     """Three panels with the same axes: held-out, generated and the closest floor, each against training.
 
-    wide: one row an item, one column a set. below: how many rows ``fill(figure, grid, first_row)`` adds.
+    wide: one row an item, one column a set. names: what readers call items, where not as in the index. below: how many rows ``fill(figure, grid, first_row)`` adds.
     """
     floors = [
         name for name in style.ordered(wide.columns) if name not in (style.CEILING, style.GENERATED, style.REFERENCE)
@@ -154,7 +165,7 @@ def _panels(wide: pd.DataFrame, path: Path, quantity: str, *, logarithmic: bool,
     smallest = positive.min() if len(positive) else 1e-6
     # Zero has no logarithm: such items lie on the edge of the panel.
     floor = smallest * 0.6
-    limits = (floor * 0.8, wide.to_numpy().max() * 1.4)
+    limits = (floor * 0.8, max(wide.to_numpy().max() * 1.4, floor * 10))
     for column, name in enumerate(shown):
         ax = figure.add_subplot(grid[0, column])
         x, y = np.maximum(reference, floor), np.maximum(wide[name], floor)
@@ -169,16 +180,13 @@ def _panels(wide: pd.DataFrame, path: Path, quantity: str, *, logarithmic: bool,
             markeredgewidth=0,
             rasterized=len(wide) > _MOST_VECTOR_POINTS,
         )
-        if logarithmic:
-            ax.set_xscale("log")
-            ax.set_yscale("log")
-        ax.set(xlim=limits, ylim=limits, xlabel=f"{quantity}, training", aspect="equal")
+        ax.set(xscale="log", yscale="log", xlim=limits, ylim=limits, xlabel=f"{quantity}, training", aspect="equal")
         if column == 0:
             ax.set_ylabel(quantity)
         kind = "closest floor: " if name == closest else ""
         ax.set_title(f"{kind}{style.title(name)}", color=style.colour(name))
         ax.text(0.04, 0.95, f"r = {_correlation(reference, wide[name]):.3f}", transform=ax.transAxes, va="top")
-        _name_outliers(ax, x, y)
+        _name_outliers(ax, x, y, names)
     if fill is not None and below:
         fill(figure, grid, 1)
         style.key(figure, wide.columns)
@@ -190,7 +198,7 @@ def _correlation(x: pd.Series, y: pd.Series) -> float:
     return float(np.corrcoef(x, y)[0, 1]) if x.std() and y.std() else 0.0
 
 
-def _name_outliers(ax: Axes, x: pd.Series, y: pd.Series, most: int = 6) -> None:
+def _name_outliers(ax: Axes, x: pd.Series, y: pd.Series, names: Mapping[str, str], most: int = 6) -> None:
     """Name the items whose two rates differ most, weighing the ratio by how common the item is."""
     ratio = np.log(y / x)
     weight = np.abs(ratio) * np.sqrt(np.maximum(x, y))
@@ -204,11 +212,11 @@ def _name_outliers(ax: Axes, x: pd.Series, y: pd.Series, most: int = 6) -> None:
         taken.append(place)
         above = ratio[name] > 0
         ax.annotate(
-            str(name),
+            names.get(name, name),
             (x[name], y[name]),
             xytext=(-3, 3) if above else (3, -3),
             textcoords="offset points",
-            ha="right" if above else "left",
+            ha="right" if above and place[0] > np.log(ax.get_xlim()[0]) + 0.3 * span else "left",
             va="bottom" if above else "top",
             fontsize=7.5,
             color="#222222",

@@ -14,6 +14,10 @@ def draw_composition(sequences: pd.DataFrame, positions: pd.DataFrame, path: Pat
 
     sequences: set, label, gc (share), one row a sequence. positions: set, label, position (bp), A, C, G, T (shares).
     """
+    sequences = sequences.dropna(subset=["gc"])
+    if sequences.empty:
+        style.say_nothing_to_draw(path, "No sequence has an A, C, G or T.")
+        return
     labels = style.labels_shown(sequences["label"])
     panels = ["all", *labels] if len(labels) > 1 else ["all"]
     columns = 4 if len(panels) in (4, 7, 8) or len(panels) > 9 else 3
@@ -33,7 +37,7 @@ def draw_composition(sequences: pd.DataFrame, positions: pd.DataFrame, path: Pat
         ax.set_xlabel("GC of a sequence")
     for ax in axes[:rows].flat[len(panels) :]:
         ax.axis("off")
-    # G+C and purine along the window: what a model that does not know positions gets wrong.
+    # GC along the window: what a model that does not know positions gets wrong.
     grid = axes[rows, 0].get_gridspec()
     for ax in axes[rows]:
         ax.remove()
@@ -45,9 +49,13 @@ def draw_composition(sequences: pd.DataFrame, positions: pd.DataFrame, path: Pat
         profile = frame.groupby("position")[["C", "G"]].mean().sum(axis=1)
         smoothed = profile.rolling(9, center=True, min_periods=1).mean()
         ax.plot(smoothed.index, smoothed.to_numpy(), **_line(name))
-    ax.set_title("GC along the window, all labels (mean over 9 bp)")
-    ax.set_xlabel("position in the window (bp)")
-    ax.set_ylabel("GC")
+    if positions.empty:
+        ax.axis("off")
+        ax.text(0, 0.5, "GC along the window is not drawn: the sequences differ in length.", color="#444444")
+    else:
+        ax.set_title("GC along the window, all labels (mean over 9 bp)")
+        ax.set_xlabel("position in the window (bp)")
+        ax.set_ylabel("GC")
     style.key(figure, sets)
     style.save(figure, path)
 

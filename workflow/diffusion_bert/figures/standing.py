@@ -19,7 +19,7 @@ def draw_comparison(verdict: pd.DataFrame, path: Path) -> None:
     verdict: model, sampler, metric, label, value, ceiling, best_floor, floor_name, separates, position. Only the rows
     of all labels are drawn, and of those the metrics that separate floors from ceiling.
     """
-    frame = verdict[(verdict["label"] == "all") & verdict["separates"].astype(bool)].dropna(subset=["position"])
+    frame = verdict[(verdict["label"] == "all") & style.is_yes(verdict["separates"])].dropna(subset=["position"])
     metrics = [name for name in METRICS if name in set(frame["metric"]) and not repeats(name)]
     if not metrics:
         style.say_nothing_to_draw(path, "No metric separates the floors from the ceiling on these sequences.")

@@ -10,6 +10,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+import pandas as pd
 from matplotlib.figure import Figure
 
 from diffusion_bert.tables import written_beside
@@ -85,6 +86,11 @@ def marker(name: str) -> str:
 
 def line(name: str) -> str:
     return LINES.get(name, "--")
+
+
+def is_yes(column: pd.Series) -> pd.Series:
+    """Which rows of a yes-or-no column say yes, however it was written (yes, True, 1)."""
+    return column.astype(str).str.lower().isin(["yes", "true", "1", "1.0"])
 
 
 def title(name: str) -> str:

@@ -75,7 +75,7 @@ def build_report(output: Path, *, inputs: Inputs, config: Mapping, title: str, c
             standing=pictures.get(inputs.shared_figures.get("comparison"), "comparison"),
             curve=pictures.get(inputs.shared_figures.get("training"), "training"),
             curves=_curve_rows(inputs.curves),
-            markov=None if markov is None else markov.to_dict("records"),
+            markov=None if markov is None else _markov_rows(markov),
             summary=None if summary is None else _summary_rows(summary),
             funnel=_funnel(read_table(inputs.funnel)) if inputs.funnel else None,
             runs=_runs(verdicts, evaluations, inputs, pictures),
@@ -215,6 +215,26 @@ def _by_label(frame: pd.DataFrame) -> list[dict]:
         }
         for metric, label in pairs
     ]
+
+
+def _markov_rows(markov: pd.DataFrame) -> list[dict]:
+    """The candidate chains as cells of a table."""
+    marked = markov.assign(per_label=style.is_yes(markov["per_label"]), chosen=style.is_yes(markov["chosen"]))
+    return [
+        {
+            "order": row.order,
+            "per_label": "yes" if row.per_label else "no",
+            "validation": _bits(row.validation_bits_per_base),
+            "test": _bits(row.test_bits_per_base),
+            "error": _bits(row.standard_error),
+            "chosen": "chosen" if row.chosen else "",
+        }
+        for row in marked.itertuples(index=False)
+    ]
+
+
+def _bits(value: float) -> str:
+    return "–" if pd.isna(value) else f"{value:.4f}"
 
 
 def _summary_rows(summary: pd.DataFrame) -> dict:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from diffusion_bert.figures.style import is_yes
+
 _ORDERS = {
     "ancestral": "ancestral sampling (the exact reverse process)",
     "random": "unmasking in random order",
@@ -142,8 +144,8 @@ def _sampling(config: Mapping, numbers: Mapping) -> str:
 def _evaluation(config: Mapping, markov: pd.DataFrame | None, numbers: Mapping) -> str:
     settings = config.get("evaluation") or {}
     chain = "a Markov chain fitted to the training windows"
-    if markov is not None and markov["chosen"].astype(bool).any():
-        row = markov[markov["chosen"].astype(bool)].iloc[0]
+    if markov is not None and is_yes(markov["chosen"]).any():
+        row = markov[is_yes(markov["chosen"])].iloc[0]
         chain += f" (order {int(row['order'])}, chosen on the validation windows)"
     chosen = settings.get("motifs") or {}
     motifs = "as given"

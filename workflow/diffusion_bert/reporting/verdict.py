@@ -63,6 +63,7 @@ def judge(verdict: pd.DataFrame) -> list[Verdict]:
     of the label "all" count.
     """
     frame = verdict[verdict["label"] == "all"]
+    frame = frame.assign(separates=style.is_yes(frame["separates"]))
     verdicts = []
     for (model, sampler), own in frame.groupby(["model", "sampler"], sort=False):
         standings = tuple(_standing(row) for row in own.itertuples(index=False) if not pd.isna(row.value))
@@ -193,7 +194,7 @@ def _standing(row) -> Standing:
     known = METRICS.get(row.metric)
     position = None if pd.isna(row.position) else float(row.position)
     score = None
-    if not bool(row.separates) or position is None:
+    if not row.separates or position is None:
         grade = "blind"
     else:
         beaten = position - 1 if known is not None and known.better == "as ceiling" and position > 1 else 0.0
