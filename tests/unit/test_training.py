@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from diffusion_bert.backbones.load import build_model
 from diffusion_bert.errors import UserError
 from diffusion_bert.likelihood import bits_per_base
 from diffusion_bert.tables import TRAINING, WINDOWS, read_tsv, write_parquet
@@ -14,7 +15,7 @@ from diffusion_bert.tokens import BaseTokenizer
 from diffusion_bert.training import train as training
 from diffusion_bert.training.checkpoints import digest_of_weights, load_model_folder, save_model_folder
 from diffusion_bert.training.data import FixedMasks, RowStream, TokenisedWindows
-from diffusion_bert.training.optimiser import AveragedModel, adamw, learning_rate_at
+from diffusion_bert.training.optimiser import AveragedModel, Muon, learning_rate_at, optimisers, orthogonalised
 from diffusion_bert.training.resume import FILE
 from diffusion_bert.training.train import steps_of, train
 
@@ -35,6 +36,7 @@ SETTINGS = {
     "steps": 60,
     "epochs": None,
     "batch_size": 16,
+    "optimizer": "muon",
     "learning_rate": 0.01,
     "weight_decay": 0.01,
     "warmup_steps": 5,
@@ -445,13 +447,48 @@ class TestOptimiser:
         with pytest.raises(ValueError, match="decay must be"):
             learning_rate_at(5, 10, 1.0, 4, "exponential")
 
-    def test_no_decay_on_norms_biases_and_embeddings(self):
-        model = torch.nn.Sequential(torch.nn.Embedding(3, 4), torch.nn.Linear(4, 4), torch.nn.LayerNorm(4))
-        decayed, kept = adamw(model, 0.1, 0.5).param_groups
-        assert [p.shape for p in decayed["params"]] == [(4, 4)]
-        assert decayed["weight_decay"] == 0.5
-        assert [tuple(p.shape) for p in kept["params"]] == [(3, 4), (4,), (4,), (4,)]
-        assert kept["weight_decay"] == 0.0
+    def test_who_moves_which_weight(self):
+        settings = {**SETTINGS, "architecture": {**SETTINGS["architecture"], "width": 8}}
+        model = build_model(settings, BaseTokenizer(["a"]), 12)
+        inner = {f"blocks.{i}.{name}.weight" for i in (0, 1) for name in ("conv", "ffn_in", "ffn_out")} | {
+            "stem.weight"
+        }
+        names = {id(p): name for name, p in model.named_parameters()}
+        muon, adamw = optimisers(model, "muon", 0.1, 0.5)
+        assert isinstance(muon, Muon)
+        assert {names[id(p)] for p in muon.param_groups[0]["params"]} == inner
+        assert muon.param_groups[0]["weight_decay"] == 0.5
+        assert {names[id(p)] for p in adamw.param_groups[0]["params"]} == set(names.values()) - inner
+        assert adamw.param_groups[0]["weight_decay"] == 0.0
+        (alone,) = optimisers(model, "adamw", 0.1, 0.5)
+        assert {names[id(p)] for p in alone.param_groups[0]["params"]} == inner
+        assert [group["weight_decay"] for group in alone.param_groups] == [0.5, 0.0]
+        with pytest.raises(ValueError, match="optimiser must be adamw or muon"):
+            optimisers(model, "sgd", 0.1, 0.5)
+
+    @pytest.mark.parametrize("shape", [(6, 20), (20, 6), (7, 7)])
+    def test_orthogonalised(self, shape):
+        matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        out = orthogonalised(matrix)
+        assert out.shape == shape
+        values = torch.linalg.svdvals(out)
+        assert 0.6 < float(values.min()) <= float(values.max()) < 1.3
+        u, _, v = torch.linalg.svd(matrix, full_matrices=False)
+        assert float((out * (u @ v)).sum() / out.norm() / (u @ v).norm()) > 0.97
+
+    def test_a_step_of_muon_has_the_size_of_one_of_adamw(self):
+        torch.manual_seed(0)
+        conv = torch.nn.Conv1d(16, 16, 5)
+        before = conv.weight.detach().clone()
+        conv.weight.grad = torch.randn_like(conv.weight)
+        Muon([conv.weight], lr=0.01).step()
+        moved = (conv.weight.detach() - before).square().mean().sqrt()
+        assert float(moved) == pytest.approx(0.2 * 0.01, rel=0.25)  # AdamW's updates have about 0.2 of their bound
+
+    @pytest.mark.parametrize("name", ["muon", "adamw"])
+    def test_both_learn(self, data, tmp_path, name):
+        curve = run(data, tmp_path / "model", optimizer=name, steps=30, validate_every=30)
+        assert curve["validation_bits_per_base"].iloc[-1] < 1.6
 
     def test_the_average(self):
         model = torch.nn.Linear(1, 1, bias=False)

@@ -109,6 +109,9 @@ class ConvnetForMaskedLM(PreTrainedModel):
             for branch in (module.conv, module.ffn_out):
                 branch.weight.mul_(len(self.config.dilations) ** -0.5)
 
+    def get_output_embeddings(self) -> nn.Linear:
+        return self.head
+
     def places(self, attention_mask: Tensor) -> Tensor:
         """Index into ``position`` of each token (B, T): its distance from the middle of the row's DNA, as an index."""
         length = attention_mask.sum(-1, keepdim=True) - AROUND

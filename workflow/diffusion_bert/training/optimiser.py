@@ -1,19 +1,84 @@
-"""What moves the weights: AdamW with decay on matrices only, its learning rate by step, and averaged weights."""
+"""What moves the weights: Muon or AdamW, the learning rate by step, and averaged weights."""
 
 import copy
 import math
+from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+# The quintic iteration of Muon's reference (Jordan et al. 2024) that drives all singular values towards 1.
+_QUINTIC = (3.4445, -4.7750, 2.0315)
 
 
-def adamw(model: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW that decays matrices and convolutions, and neither norms, biases nor embeddings."""
-    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
-    decayed, kept = [], []
+class Muon(torch.optim.Optimizer):
+    """Momentum whose update is orthogonalised, for matrices and convolutions (read as outputs x everything else).
+
+    Every direction of a matrix learns at the same rate, so rare features (long motifs) are learned as soon as common
+    ones. Keller Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"; torch's own takes
+    matrices alone. An update has the size of AdamW's at the same learning rate (Liu et al. 2025: 0.2 * sqrt(longer
+    side)), so one learning rate serves both.
+    """
+
+    def __init__(self, parameters: list[nn.Parameter], lr: float, weight_decay: float = 0.0, momentum: float = 0.95):
+        super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """One update of all parameters that have a gradient."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                if not state:
+                    state["momentum"] = torch.zeros_like(parameter)
+                state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
+                ahead = parameter.grad.lerp(state["momentum"], group["momentum"])
+                update = orthogonalised(ahead.reshape(len(parameter), -1))
+                parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                size = 0.2 * max(update.shape) ** 0.5
+                parameter.add_(update.reshape(parameter.shape), alpha=-group["lr"] * size)
+
+
+def orthogonalised(matrix: Tensor) -> Tensor:
+    """The matrix with all its singular values brought near 1 (0.7 to 1.2), five steps of Newton-Schulz."""
+    a, b, c = _QUINTIC
+    x = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    x = x / (x.norm() + 1e-7)
+    for _ in range(5):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x if matrix.shape[0] <= matrix.shape[1] else x.T
+
+
+def optimisers(
+    model: "PreTrainedModel", name: str, learning_rate: float, weight_decay: float
+) -> list[torch.optim.Optimizer]:
+    """``adamw``: AdamW for all. ``muon``: Muon for what is decayed, AdamW for the rest.
+
+    Decayed are the matrices and convolutions, and not norms, biases, embeddings, depthwise convolutions, or the last
+    layer, whose rows are tokens as those of an embedding are.
+    """
+    apart = {id(model.get_output_embeddings().weight)}
+    for module in model.modules():
+        if isinstance(module, nn.Embedding) or (isinstance(module, nn.Conv1d) and module.groups > 1):
+            apart.add(id(module.weight))
+    matrices, others = [], []
     for parameter in model.parameters():
-        (decayed if parameter.ndim >= 2 and id(parameter) not in embeddings else kept).append(parameter)
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
+        (matrices if parameter.ndim >= 2 and id(parameter) not in apart else others).append(parameter)
+    rest = {"params": others, "weight_decay": 0.0}
+    if name == "muon":
+        return [Muon(matrices, learning_rate, weight_decay), _adamw([rest], learning_rate)]
+    if name == "adamw":
+        return [_adamw([{"params": matrices, "weight_decay": weight_decay}, rest], learning_rate)]
+    raise ValueError(f"optimiser must be adamw or muon, got {name!r}")
+
+
+def _adamw(groups: list[dict], learning_rate: float) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98), fused=True)
 
 

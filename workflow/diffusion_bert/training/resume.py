@@ -23,26 +23,27 @@ log = logging.getLogger(__name__)
 def save_checkpoint(
     folder: str | Path,
     models: dict[str, nn.Module],
-    optimiser: torch.optim.Optimizer,
+    optimisers: list[torch.optim.Optimizer],
     best: dict[str, Tensor],
     state: dict[str, Any],
 ) -> None:
-    """Write all that a run needs to go on. models: by name, the first one is that of the optimiser.
+    """Write all that a run needs to go on. models: by name, the first one is that of the optimisers.
     best: the weights of the best model so far. state: anything JSON holds exactly."""
     tensors = {f"best.{name}": tensor for name, tensor in best.items()}
     for kind, model in models.items():
         tensors |= {f"{kind}.{name}": tensor for name, tensor in model.state_dict().items()}
     for name, parameter in next(iter(models.values())).named_parameters():
-        tensors |= {f"optimiser.{key}.{name}": value for key, value in optimiser.state[parameter].items()}
+        for key, value in _owner(parameter, optimisers).state[parameter].items():
+            tensors[f"optimiser.{key}.{name}"] = value
     tensors = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
     with written_beside(Path(folder) / FILE) as part:
         save_file(tensors, part, metadata={"state": json.dumps(state)})
 
 
 def load_checkpoint(
-    folder: str | Path, models: dict[str, nn.Module], optimiser: torch.optim.Optimizer, identity: dict[str, Any]
+    folder: str | Path, models: dict[str, nn.Module], optimisers: list[torch.optim.Optimizer], identity: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
-    """Put models and optimiser in the state that was saved; (state, best weights), or None where nothing was saved.
+    """Put models and optimisers in the state that was saved; (state, best weights), or None where nothing was saved.
 
     identity: what state["identity"] must be, so that no run goes on from another one's weights: where it differs, the
     log says in what, and the run starts anew. Raises UserError where the file cannot be read.
@@ -68,9 +69,13 @@ def load_checkpoint(
         model.load_state_dict(named(kind), strict=True)
     moments = named("optimiser")
     for name, parameter in next(iter(models.values())).named_parameters():
-        optimiser.state[parameter] = {
+        _owner(parameter, optimisers).state[parameter] = {
             key.removesuffix(f".{name}"): x.to(parameter.device)
             for key, x in moments.items()
             if key.endswith(f".{name}") and "." not in key.removesuffix(f".{name}")
         }
     return state, named("best")
+
+
+def _owner(parameter: nn.Parameter, optimisers: list[torch.optim.Optimizer]) -> torch.optim.Optimizer:
+    return next(o for o in optimisers if any(p is parameter for group in o.param_groups for p in group["params"]))

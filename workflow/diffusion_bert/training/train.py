@@ -36,7 +36,7 @@ from diffusion_bert.tables import TRAINING, WINDOWS, empty, read_parquet
 from diffusion_bert.tokens import BaseTokenizer
 from diffusion_bert.training.checkpoints import save_model_folder
 from diffusion_bert.training.data import FixedMasks, RowStream, TokenisedWindows
-from diffusion_bert.training.optimiser import AveragedModel, adamw, learning_rate_at
+from diffusion_bert.training.optimiser import AveragedModel, learning_rate_at, optimisers
 from diffusion_bert.training.resume import FILE, load_checkpoint, save_checkpoint
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ class _Run:
     schedule: Schedule
     model: nn.Module
     average: AveragedModel
-    optimiser: torch.optim.Optimizer
+    optimisers: list[torch.optim.Optimizer]
     steps: int
     every: int
     identity: dict[str, Any]
@@ -132,7 +132,9 @@ class _Run:
             schedule=Schedule(settings["schedule"]),
             model=model,
             average=AveragedModel(model, settings["ema"]),
-            optimiser=adamw(model, settings["learning_rate"], settings["weight_decay"]),
+            optimisers=optimisers(
+                model, settings.get("optimizer", "muon"), settings["learning_rate"], settings["weight_decay"]
+            ),
             steps=steps,
             every=settings["validate_every"] or max(1, steps // 20),
             identity={"seed": seed, "windows": data, **settings},
@@ -199,8 +201,9 @@ class _Run:
         rate = learning_rate_at(
             self.step, self.steps, settings["learning_rate"], settings["warmup_steps"], settings["decay"]
         )
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = rate
         ids, attention, maskable = self.windows.training_batch(
             rows, generator, settings["label_dropout"], settings["reverse_complement"]
         )
@@ -211,11 +214,12 @@ class _Run:
         weight = training_weight(self.schedule, t, settings["weighting"]["kind"], settings["weighting"]["max_weight"])
         known = maskable.sum()
         loss = (weight * nats).sum() / known
-        self.optimiser.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         loss.backward()
         if settings["clip"] is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), settings["clip"])
-        self.optimiser.step()
+        for optimiser in self.optimisers:
+            optimiser.step()
         self.average.update(self.step)
         return (self.schedule.weight(t) * nats.detach()).sum() / known
 
@@ -241,7 +245,7 @@ class _Run:
                 "epoch": self.step * settings["batch_size"] / len(self.windows),
                 "train_bits_per_base": train_bits,
                 "validation_bits_per_base": bits,
-                "learning_rate": self.optimiser.param_groups[0]["lr"],
+                "learning_rate": self.optimisers[0].param_groups[0]["lr"],
                 "tokens_per_second": speed,
             }
         )
@@ -294,10 +298,10 @@ class _Run:
                 "best_bits": self.best_bits,
                 "best_step": self.best_step,
             }
-            save_checkpoint(folder, self.models(), self.optimiser, self.best, state)
+            save_checkpoint(folder, self.models(), self.optimisers, self.best, state)
 
     def resume(self, folder: str | Path | None) -> None:
-        found = load_checkpoint(folder, self.models(), self.optimiser, self.identity) if folder is not None else None
+        found = load_checkpoint(folder, self.models(), self.optimisers, self.identity) if folder is not None else None
         if found is not None:
             state, best = found
             self.step, self.curve = state["step"], state["curve"]
