@@ -248,7 +248,7 @@ def verdict(frames: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
                     "ceiling": row["ceiling"],
                     "best_floor": row["markov"],
                     "floor_name": "markov",
-                    "separates": gap != 0,
+                    "separates": "yes" if gap else "no",
                     "position": (row["generated"] - row["markov"]) / gap if gap else None,
                 }
             )

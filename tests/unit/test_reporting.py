@@ -41,6 +41,9 @@ def _text(page: str) -> str:
     return " ".join(unescape(re.sub(r"<(style|script).*?</\1>|<[^>]+>", " ", page, flags=re.DOTALL)).split())
 
 
+NEAREST = {"metric": "nearest_identity", "ceiling": 0.7, "best_floor": 0.5}
+
+
 def _rows(**columns) -> pd.DataFrame:
     """A verdict table of one run and one metric, with these columns changed."""
     row = {
@@ -71,10 +74,11 @@ def _rows(**columns) -> pd.DataFrame:
         ({"position": -2.0}, "floor", 0.0),
         ({"separates": False}, "blind", None),
         ({"position": None}, "blind", None),
-        # Past a ceiling that should be met: as bad as falling short by as much.
-        ({"metric": "nearest_identity", "position": 1.05}, "real", 0.95),
-        ({"metric": "nearest_identity", "position": 1.6}, "beyond", 0.4),
-        ({"metric": "nearest_identity", "position": 3.0}, "beyond", 0.0),
+        # Past a ceiling that should be met: as bad as falling short by as much, and said in other words.
+        (NEAREST | {"value": 0.71, "position": 0.95}, "real", 0.95),
+        (NEAREST | {"value": 0.82, "position": 0.4}, "beyond", 0.4),
+        (NEAREST | {"value": 0.58, "position": 0.4}, "between", 0.4),
+        (NEAREST | {"value": 1.00, "position": -0.5}, "beyond", 0.0),
     ],
 )
 def test_a_metric_is_graded_by_its_position(columns, grade, score):
@@ -124,7 +128,7 @@ def test_points_name_what_is_good_what_is_not_and_what_says_nothing():
         [
             _rows(metric="gc_sd", position=0.99),
             _rows(metric="motif_rate_pearson", position=0.02, value=0.5, ceiling=0.99, best_floor=0.49),
-            _rows(metric="near_copies", position=4.0, value=0.4, ceiling=0.1, best_floor=0.0),
+            _rows(metric="near_copies", position=-2.0, value=0.4, ceiling=0.1, best_floor=0.0),
             _rows(metric="kmer_js_divergence_6", separates=False),
         ]
     )

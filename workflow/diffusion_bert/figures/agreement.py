@@ -149,7 +149,8 @@ def _panels(
 ) -> None:
     """Three panels with the same axes: held-out, generated and the closest floor, each against training.
 
-    wide: one row an item, one column a set. names: what readers call items, where not as in the index. below: how many rows ``fill(figure, grid, first_row)`` adds.
+    wide: one row an item, one column a set. names: what readers call items, where not as in the index.
+    below: how many rows ``fill(figure, grid, first_row)`` adds.
     """
     floors = [
         name for name in style.ordered(wide.columns) if name not in (style.CEILING, style.GENERATED, style.REFERENCE)

@@ -17,8 +17,8 @@ _THERE, _NOT_LEFT = 0.9, 0.1
 class Standing:
     """One metric of one run, all labels together.
 
-    score: share of the way from the best floor to the ceiling, 0 to 1; going past a ceiling that should be met, not
-    beaten, counts as much against as falling short. None where the metric does not tell real sequences from floors.
+    score: share of the way from the best floor to the ceiling, 0 to 1; going past a ceiling that should be met counts as
+    falling short does. None where the metric does not tell real sequences from floors.
     grade: "real", "between", "floor", "beyond" or "blind".
     """
 
@@ -193,22 +193,22 @@ def number(value: float | None) -> str:
 def _standing(row) -> Standing:
     known = METRICS.get(row.metric)
     position = None if pd.isna(row.position) else float(row.position)
+    value, ceiling, floor = float(row.value), float(row.ceiling), float(row.best_floor)
     score = None
     if not row.separates or position is None:
         grade = "blind"
     else:
-        beaten = position - 1 if known is not None and known.better == "as ceiling" and position > 1 else 0.0
-        score = min(max(1 - beaten if beaten else position, 0.0), 1.0)
-        grade = "real" if score >= _THERE else "floor" if score <= _NOT_LEFT and not beaten else "between"
-        if beaten and grade != "real":
-            grade = "beyond"
+        score = min(max(position, 0.0), 1.0)
+        # On the other side of the ceiling than the floor: too much of what real sequences have, not too little.
+        past = known is not None and known.better == "as ceiling" and (value - ceiling) * (floor - ceiling) < 0
+        grade = "real" if score >= _THERE else "beyond" if past else "floor" if score <= _NOT_LEFT else "between"
     return Standing(
         metric=row.metric,
         title=known.title if known else row.metric.replace("_", " "),
         question=known.question if known else "other",
-        value=float(row.value),
-        ceiling=float(row.ceiling),
-        floor=float(row.best_floor),
+        value=value,
+        ceiling=ceiling,
+        floor=floor,
         floor_name="" if pd.isna(row.floor_name) else str(row.floor_name),
         position=position,
         score=score,
