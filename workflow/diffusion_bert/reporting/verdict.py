@@ -17,7 +17,7 @@ _THERE, _NOT_LEFT = 0.9, 0.1
 class Standing:
     """One metric of one run, all labels together.
 
-    score: share of the way from the best floor to the ceiling, 0 to 1; going past a ceiling that should be met counts as
+    score: share of the way from the best floor to the ceiling, 0 to 1; past a ceiling that should be met counts as
     falling short does. None where the metric does not tell real sequences from floors.
     grade: "real", "between", "floor", "beyond" or "blind".
     """
