@@ -167,7 +167,7 @@ def _skew(totals: np.ndarray) -> np.ndarray:
 def _along(codes: np.ndarray, lengths: np.ndarray, name: str, label: str) -> pd.DataFrame:
     """Shares of the bases at each position; no rows where the sequences differ in length."""
     columns = ["set", "label", "position", "A", "C", "G", "T"]
-    one_length = lengths.min(initial=0) if len(set(lengths.tolist())) != 1 else int(lengths[0])
+    one_length = int(lengths[0]) if len(set(lengths.tolist())) == 1 else 0
     counts = np.stack([(codes[:, :one_length] == base).sum(axis=0) for base in range(4)], axis=1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     frame = pd.DataFrame(shares, columns=list("ACGT"))

@@ -35,7 +35,7 @@ MARKOV: Columns = {
     "standard_error": "float?",
     "chosen": "text",
 }
-PRIORS = (1.0, 4.0, 16.0, 64.0, 256.0, 1024.0)
+PRIORS = (4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0)
 POOLED = ""
 _LOG = logging.getLogger(__name__)
 

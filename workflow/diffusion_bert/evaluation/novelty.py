@@ -17,6 +17,7 @@ from diffusion_bert.evaluation.shared import longest_shared
 NEAR = 0.9
 # Short and dense seeds: of 100-bp sequences with 10 % edits to a training sequence 0.998 were found, with 20 % 0.91.
 SEEDING = {"k": 9, "w": 3, "min_cnt": 2, "min_chain_score": 15, "min_dp_score": 15, "best_n": 5}
+NO_DIAGONAL = 0x001  # minimap2's MM_F_NO_DIAG: no seeds of a sequence with itself, told by name
 FEWEST_LETTERS = 20
 
 
@@ -46,11 +47,17 @@ class Library:
                 path.write_text("".join(f">{i}\n{s}\n" for i, s in enumerate(self.sequences)))
                 self._aligner = mappy.Aligner(str(path), n_threads=1, **SEEDING)
 
-    def candidates(self, query: str) -> list[int]:
-        """Rows of the library that share a chain of seeds with the query, on either strand, without repeats."""
+    def candidates(self, query: str, row: int | None = None) -> list[int]:
+        """Rows of the library that share a chain of seeds with the query, on either strand, without repeats.
+
+        row: the query's own row, where it is of the library. It is left out before the seeds are chained, since mappy
+        drops chains that are much weaker than the best, and none is better than that of a sequence with itself.
+        """
         if self._aligner is None or len(query) < FEWEST_LETTERS:
             return []
-        return list(dict.fromkeys(int(hit.ctg) for hit in self._aligner.map(query)))
+        own = {} if row is None else {"name": str(row), "extra_flags": NO_DIAGONAL}
+        found = dict.fromkeys(int(hit.ctg) for hit in self._aligner.map(query, **own))
+        return [other for other in found if other != row]
 
 
 def nearest(queries: Sequence[str], library: Library) -> pd.DataFrame:
@@ -86,8 +93,7 @@ def near_duplicates(sequences: Sequence[str]) -> np.ndarray:
     library = Library(distinct)
     near = {}
     for row, key in enumerate(distinct):
-        others = (other for other in library.candidates(key) if other != row)
-        near[key] = any(identity(key, distinct[other]) >= NEAR for other in others)
+        near[key] = any(identity(key, distinct[other]) >= NEAR for other in library.candidates(key, row))
     return np.array([count > 1 or near[key] for key, count in zip(keys, counts.tolist(), strict=True)], dtype=bool)
 
 
