@@ -8,8 +8,10 @@ Ours is what the workflow's rule does for each chromosome: read all tracks (bigB
 soft-masking, blacklist, overlaps within and between labels), reverse-complement, and write Parquet with provenance and
 the funnel. The bare loop is the least that gives sequences: one `entries` call a track and chromosome, one pyfaidx
 slice a peak, upper case, nothing filtered, nothing written; once as pyfaidx is mostly used (`bare`, a Sequence object a
-slice), once with its two options that save time (`lean`, as_raw and sequence_always_upper). Each measurement runs in a process of its own, on one
-thread; CPU seconds are user + system of that process without its imports, memory is its peak RSS with them.
+slice), once with its two options that save time (`lean`, as_raw and sequence_always_upper).
+
+Each measurement runs in a process of its own, on one thread; CPU seconds are user + system of that process without its
+imports, memory is its peak RSS with them.
 """
 
 import argparse
@@ -82,6 +84,8 @@ def usage(seconds: float, peaks: int, windows: int) -> dict:
 
 
 def ours(folder: Path, tracks: int) -> dict:
+    import pyBigWig  # noqa: F401 - these two are imported here so that their time is not counted
+
     from diffusion_bert.genome.fasta import chromosome_sizes
     from diffusion_bert.genome.tracks import read_peaks, read_tracks
     from diffusion_bert.genome.windows import extract_windows
@@ -134,6 +138,7 @@ WAYS = {"ours": ours, "bare": bare, "lean": lean}
 def simulate(folder: Path, chroms: dict[str, int], tracks: int, peaks: int) -> None:
     """A genome (3 % N, 40 % soft-masked), tracks of narrowPeak rows as bigBed, and a blacklist of 1 %."""
     import pandas as pd
+
     from diffusion_bert.genome.bigbed import write_narrow_peaks
 
     generator = np.random.default_rng(1)
