@@ -11,6 +11,6 @@ with reported(snakemake.log[0]):
             model: pd.read_csv(path, sep="\t")
             for model, path in zip(snakemake.params.models, snakemake.input.curves, strict=True)
         },
-        float(orders.loc[orders["chosen"].astype(bool), "validation_bits_per_base"].iloc[0]),
+        float(orders.loc[orders["chosen"] == "yes", "validation_bits_per_base"].iloc[0]),
         snakemake.output[0],
     )
