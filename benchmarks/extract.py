@@ -17,7 +17,6 @@ imports, memory is its peak RSS with them.
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -79,8 +78,11 @@ def measured(way: str, folder: Path, tracks: int) -> dict:
 
 
 def usage(seconds: float, peaks: int, windows: int) -> dict:
-    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"seconds": time.process_time() - seconds, "peaks": peaks, "windows": windows, "rss": rss}
+    used = time.process_time() - seconds
+    # Not getrusage: its ru_maxrss starts from the size of the process that started this one.
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    rss = int(status["VmHWM"].split()[0]) / 1024
+    return {"seconds": used, "peaks": peaks, "windows": windows, "rss": rss}
 
 
 def ours(folder: Path, tracks: int) -> dict:
