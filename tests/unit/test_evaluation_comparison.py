@@ -66,6 +66,27 @@ def test_a_floor_better_than_the_ceiling_does_not_rank():
     assert found["separates"] == "no"
 
 
+def test_a_floor_that_has_the_property_by_construction_is_none():
+    values = {"generated": 0.05, "ceiling": 0.1, "dinucleotide_shuffle": 0.1, "markov": 0.06}
+    found = stand("gc_sd", values)
+    assert (found["floor_name"], found["separates"]) == ("markov", "yes")
+    assert stand("trinucleotide_entropy", values)["floor_name"] == "dinucleotide_shuffle"
+    assert stand("kmer_pearson_2", values)["floor_name"] == "markov"
+    assert stand("kmer_pearson_3", values)["floor_name"] == "dinucleotide_shuffle"
+    found = stand("gc_sd", {"generated": 0.05, "ceiling": 0.1, "dinucleotide_shuffle": 0.1})
+    assert found["note"] == "not available for any floor"
+
+
+def test_an_alarm_holds_where_the_metric_does_not_rank():
+    copies = stand("near_copies", {"generated": 0.9, "ceiling": 0.02, "markov": 0.0})
+    assert (copies["separates"], copies["worse_than_ceiling"]) == ("no", "yes")
+    assert stand("near_copies", {"generated": 0.0, "ceiling": 0.05, "markov": 0.0})["worse_than_ceiling"] == "no"
+    assert stand("unique", {"generated": 0.1, "ceiling": 1.0, "markov": 1.0})["worse_than_ceiling"] == "yes"
+    assert stand("gc_mean", {"generated": 0.6, "ceiling": 0.5, "markov": 0.5})["worse_than_ceiling"] == "yes"
+    assert stand("gc_mean", {"generated": 0.4, "ceiling": 0.5, "markov": 0.5})["worse_than_ceiling"] == "yes"
+    assert stand("gc_mean", {"generated": 0.51, "ceiling": 0.5, "markov": 0.5})["worse_than_ceiling"] == "no"
+
+
 def test_missing_numbers_are_said():
     found = stand("gc_mean", {"generated": None, "ceiling": 0.5, "markov": 0.2})
     assert found["note"] == "not available for the generated sequences: too few"

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from evaluation_cases import as_sets, complement, one_label, random_sequences, real, row, value, windows
 
+from diffusion_bert.evaluation.comparison import compare
 from diffusion_bert.evaluation.novelty import (
     Library,
     canonical,
@@ -153,6 +154,20 @@ def test_collapse_to_one_sequence_is_caught(judged):
     assert value(evaluation, "unique", "ceiling") == 1
     assert value(evaluation, "near_duplicates", "ceiling") == 0
     assert value(evaluation, "unique", "collapsed", "gut") == pytest.approx(1 / 20)
+
+
+def test_the_comparison_sounds_the_alarm(judged):
+    evaluation = judged[0]
+    for failure, metrics in (
+        ("generated", {"exact_copies", "near_copies", "nearest_identity", "longest_shared"}),
+        ("reversed", {"exact_copies", "near_copies", "nearest_identity", "longest_shared"}),
+        ("collapsed", {"unique", "near_duplicates"}),
+    ):
+        rows = evaluation[evaluation["set"].isin([failure, "ceiling"])]
+        rows = rows.assign(set=rows["set"].replace(failure, "generated"))
+        _, verdict = compare({("model", failure): rows})
+        alarms = verdict[(verdict["label"] == "all") & (verdict["worse_than_ceiling"] == "yes")]
+        assert metrics <= set(alarms["metric"])
 
 
 def test_details_name_the_training_window(judged):

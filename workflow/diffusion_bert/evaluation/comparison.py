@@ -14,7 +14,9 @@ COMPARISON: Columns = {"model": "text", "sampler": "text", **EVALUATION}
 
 # separates: ``yes`` where the interval of the ceiling and that of the best floor have no value in common, and the
 # ceiling is the better. position: 0 at the best floor, 1 at the ceiling, null where the metric does not separate;
-# above 1 better than the ceiling, below 0 worse than the floor.
+# above 1 better than the ceiling, below 0 worse than the floor. worse_than_ceiling: ``yes`` where the interval of the
+# generated sequences lies wholly on the worse side of the ceiling's (either side, for a metric that should be as the
+# ceiling): an alarm that also holds for metrics that do not rank, such as copies of training sequences.
 VERDICT: Columns = {
     "model": "text",
     "sampler": "text",
@@ -26,6 +28,7 @@ VERDICT: Columns = {
     "floor_name": "text?",
     "separates": "text",
     "position": "float?",
+    "worse_than_ceiling": "text",
     "note": "text?",
 }
 _LOG = logging.getLogger(__name__)
@@ -37,6 +40,7 @@ def compare(frames: Mapping[tuple[str, str], pd.DataFrame]) -> tuple[pd.DataFram
     frames: (model, sampler) -> EVALUATION rows of all its questions. A metric that its ``better`` calls ``lower`` or
     ``higher`` has the best value among the floors as its best floor; for one that should be ``as ceiling`` it is the
     floor closest to the ceiling, and position is 1 - |value - ceiling| / |floor - ceiling|, which is at most 1.
+    Floors that keep a metric's property by construction (``kept_by``) are none for it.
     Rows of metrics that METRICS does not know, of another version, are left out with a line in the log.
     """
     parts, verdicts = [], []
@@ -63,7 +67,7 @@ def _stand(metric: Metric, label: str, rows: pd.DataFrame) -> dict:
     floors = {
         name: row
         for name, row in of_set.items()
-        if name not in (GENERATED, CEILING, REFERENCE) and _value(row) is not None
+        if name not in (GENERATED, CEILING, REFERENCE, *metric.kept_by) and _value(row) is not None
     }
     out = {
         "metric": metric.name,
@@ -74,17 +78,20 @@ def _stand(metric: Metric, label: str, rows: pd.DataFrame) -> dict:
         "floor_name": None,
         "separates": "no",
         "position": None,
+        "worse_than_ceiling": "no",
         "note": None,
     }
     if value is None:
         out["note"] = f"not available for the generated sequences: {_note(of_set.get(GENERATED))}"
     if ceiling is None:
         return out | {"note": out["note"] or f"not available for held-out sequences: {_note(of_set.get(CEILING))}"}
+    if value is not None and _worse(metric, of_set[GENERATED], of_set[CEILING]):
+        out["worse_than_ceiling"] = "yes"
     if not floors:
         return out | {"note": out["note"] or "not available for any floor"}
     best = min(floors, key=lambda name: (_badness(metric, floors[name].value, ceiling), name))
     out |= {"best_floor": float(floors[best].value), "floor_name": best}
-    if not _apart(metric, of_set[CEILING], floors[best]):
+    if not _worse(metric, floors[best], of_set[CEILING]):
         return out | {"note": out["note"] or "the ceiling does not part from the best floor"}
     out["separates"] = "yes"
     if value is not None:
@@ -92,7 +99,7 @@ def _stand(metric: Metric, label: str, rows: pd.DataFrame) -> dict:
         if metric.better == "as ceiling":
             out["position"] = 1 - abs(value - ceiling) / abs(gap)
         else:
-            out["position"] = (out["best_floor"] - value) / gap
+            out["position"] = (out["best_floor"] - value) / gap + 0.0  # no minus zero
     return out
 
 
@@ -103,12 +110,12 @@ def _badness(metric: Metric, value: float, ceiling: float) -> float:
     return value if metric.better == "lower" else -value
 
 
-def _apart(metric: Metric, ceiling: tuple, floor: tuple) -> bool:
-    """Whether the two intervals have no value in common, with the ceiling on the better side."""
-    (ceiling_low, ceiling_high), (floor_low, floor_high) = _span(ceiling), _span(floor)
-    if ceiling_high < floor_low:
+def _worse(metric: Metric, row: tuple, ceiling: tuple) -> bool:
+    """Whether the interval has no value in common with the ceiling's and lies on its worse side."""
+    (low, high), (ceiling_low, ceiling_high) = _span(row), _span(ceiling)
+    if ceiling_high < low:
         return metric.better in ("lower", "as ceiling")
-    if floor_high < ceiling_low:
+    if high < ceiling_low:
         return metric.better in ("higher", "as ceiling")
     return False
 
