@@ -7,8 +7,9 @@ import numpy as np
 import pyfaidx
 import pytest
 from diffusion_bert.errors import UserError
-from diffusion_bert.genome import fasta
-from diffusion_bert.genome.fasta import chromosome_sizes, expand_chroms, index_genome, read_chromosome
+from diffusion_bert.genome import fasta, names
+from diffusion_bert.genome.fasta import chromosome_sizes, index_genome, read_chromosome
+from diffusion_bert.genome.names import expand_chroms
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -147,6 +148,7 @@ def test_read_chromosome_refuses_what_does_not_fit(tmp_path):
     with pytest.raises(UserError, match="no chromosome chr9; it has chr1, chr2, chrM"):
         read_chromosome(tmp_path / "out.fa", "chr9")
     (tmp_path / "out.fa").write_bytes((tmp_path / "out.fa").read_bytes()[:-5])
+    (tmp_path / "out.fa.fai").touch()
     with pytest.raises(UserError, match="shorter than its index says"):
         read_chromosome(tmp_path / "out.fa", "chrM")
     (tmp_path / "out.fa.fai").write_text("chr1\tmany\n")
@@ -185,7 +187,7 @@ def test_expand_chroms():
 @given(st.integers(1, 120), st.integers(0, 30))
 def test_every_range_includes_both_ends(low, more):
     assert expand_chroms([f"c{low}-{low + more}"]) == [f"c{n}" for n in range(low, low + more + 1)]
-    assert fasta._arabic(fasta._roman(low)) == low
+    assert names._arabic(names._roman(low)) == low
 
 
 @pytest.mark.parametrize(

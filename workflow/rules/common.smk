@@ -10,7 +10,7 @@ sys.path.insert(0, str(WORKFLOW))
 
 from diffusion_bert.digests import code_digest
 from diffusion_bert.errors import UserError
-from diffusion_bert.genome.fasta import expand_chroms
+from diffusion_bert.genome.names import expand_chroms
 from diffusion_bert.settings import (
     check_labels,
     check_sources,

@@ -5,21 +5,22 @@ first base (bytes), bases a line, bytes a line.
 """
 
 import gzip
-import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyfaidx
+import pysam
 
 from diffusion_bert.errors import UserError
+from diffusion_bert.genome.names import some
 from diffusion_bert.tables import written_beside
 
 _LINE = 100  # bases a line of the FASTA that is written
 _CHUNK = 1 << 24
 _LETTERS = b"ACGTNRYKMSWBDHVacgtnrykmswbdhv"
 _TWO_BIT = (b"\x43\x27\x41\x1a", b"\x1a\x41\x27\x43")
-_ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 
 
 def index_genome(source: str | Path, destination: str | Path) -> dict[str, int]:
@@ -32,24 +33,31 @@ def index_genome(source: str | Path, destination: str | Path) -> dict[str, int]:
     """
     source, destination = Path(source), Path(destination)
     sizes: dict[str, int] = {}
-    index = []
     with written_beside(destination) as part, written_beside(f"{destination}.fai") as part_fai:
         with part.open("wb") as out:
             for name, sequence in _records(source):
                 _check_record(source, name, sequence, sizes)
                 out.write(b">" + name.encode() + b"\n")
-                index.append(f"{name}\t{len(sequence)}\t{out.tell()}\t{_LINE}\t{_LINE + 1}\n")
                 _write_lines(out, sequence)
                 sizes[name] = len(sequence)
         if not sizes:
             raise UserError(f"{source} holds no sequence.", "Give the genome as FASTA (plain, gzip, bgzip) or 2bit.")
-        part_fai.write_text("".join(index))
+        pysam.faidx(str(part), "--fai-idx", str(part_fai))
     return sizes
 
 
 def chromosome_sizes(fai: str | Path) -> dict[str, int]:
     """Lengths (bp) by chromosome, in the genome's order. ``fai``: the index that ``index_genome`` wrote."""
-    return {name: row[0] for name, row in _read_index(Path(fai)).items()}
+    sizes = {}
+    for number, line in enumerate(Path(fai).read_text().splitlines(), start=1):
+        fields = line.split("\t")
+        if len(fields) < 5 or not all(field.isdigit() for field in fields[1:5]):
+            raise UserError(
+                f"{fai}, line {number}: name, length, offset, bases a line and bytes a line were expected.",
+                "Remove the FASTA and its .fai, and run again.",
+            )
+        sizes[fields[0]] = int(fields[1])
+    return sizes
 
 
 def read_chromosome(fasta: str | Path, chrom: str) -> np.ndarray:
@@ -58,111 +66,17 @@ def read_chromosome(fasta: str | Path, chrom: str) -> np.ndarray:
     Takes twice the chromosome's length in memory while it reads. Raises UserError when the index has no such name or
     does not fit the file.
     """
-    fasta = Path(fasta)
-    index = _read_index(Path(f"{fasta}.fai"))
-    if chrom not in index:
+    sizes = chromosome_sizes(f"{fasta}.fai")
+    if chrom not in sizes:
         raise UserError(
-            f"{fasta} has no chromosome {chrom}; it has {_some(index)}.",
+            f"{fasta} has no chromosome {chrom}; it has {some(sizes)}.",
             "Name chromosomes as the genome does (see the first column of its .fai).",
         )
-    length, offset, bases, width = index[chrom]
-    full, rest = divmod(length, bases)
-    raw = np.fromfile(fasta, dtype=np.uint8, count=full * width + rest, offset=offset)
-    if len(raw) < length + full * (width - bases) - (0 if rest else width - bases):
+    with pyfaidx.Fasta(str(fasta), as_raw=True, rebuild=False, read_long_names=False) as genome:
+        letters = genome[chrom][:]
+    if len(letters) != sizes[chrom]:
         raise UserError(f"{fasta} is shorter than its index says.", "Remove the FASTA and its .fai, and run again.")
-    out = np.empty(length, dtype=np.uint8)
-    lines = raw[: full * width]
-    if len(lines) < full * width:  # the file ends without the last line's end
-        lines = np.concatenate([lines, np.zeros(full * width - len(lines), dtype=np.uint8)])
-    out[: full * bases].reshape(full, bases)[:] = lines.reshape(full, width)[:, :bases]
-    out[full * bases :] = raw[full * width : full * width + rest]
-    return out
-
-
-def expand_chroms(patterns: Iterable[str | int], names: Iterable[str] | None = None) -> list[str]:
-    """The chromosomes that the patterns mean, each once, in the order stated.
-
-    A pattern is a name or a range that includes both ends: ``chr1-22``, ``chr1-chr22``, ``1-22``; Roman numerals too
-    (``chrI-XVI``). A chromosome's own name wins over a reading as a range (``HLA-A``).
-    names: the genome's chromosomes; ``1`` then finds ``chr1`` and ``chr1`` finds ``1``, and a name that is in neither
-    form there is a UserError. Without names nothing is looked up.
-    """
-    known = None if names is None else dict.fromkeys(names)
-    found: dict[str, None] = {}
-    for pattern in map(str, patterns):
-        for name in [pattern] if known is not None and pattern in known else _expand(pattern.strip()):
-            found[name if known is None else _known_as(name, pattern, known)] = None
-    return list(found)
-
-
-def _expand(pattern: str) -> list[str]:
-    if not pattern:
-        raise UserError("A chromosome's name is empty.", "Write a name (chr1) or a range (chr1-22).")
-    first, dash, last = pattern.rpartition("-")
-    match = re.fullmatch(r"(.*?)(\d+|[IVXLC]+)", first) if dash else None
-    if not match:
-        return [pattern]
-    prefix, low = match.groups()
-    high = last.removeprefix(prefix)
-    if low.isdigit() and high.isdigit():
-        numbers, spell = (int(low), int(high)), str
-    elif _is_roman(low) and _is_roman(high):
-        numbers, spell = (_arabic(low), _arabic(high)), _roman
-    else:
-        raise UserError(
-            f"The range of chromosomes {pattern} does not go from one number to another.",
-            "Write both ends in one numbering, as in chr1-22, and name the others (chrX) one by one.",
-        )
-    if numbers[0] > numbers[1]:
-        raise UserError(f"The range of chromosomes {pattern} runs backwards.", "Write the lower number first.")
-    return [f"{prefix}{spell(number)}" for number in range(numbers[0], numbers[1] + 1)]
-
-
-def _known_as(name: str, pattern: str, known: dict[str, None]) -> str:
-    for candidate in (name, f"chr{name}", name.removeprefix("chr")):
-        if candidate in known:
-            return candidate
-    of = "" if name == pattern else f" (of {pattern})"
-    raise UserError(
-        f"Chromosome {name}{of} is not in the genome, which has {_some(known)}.",
-        "Name chromosomes as the genome does, or narrow the range.",
-    )
-
-
-def _roman(number: int) -> str:
-    spelled = ""
-    for letters, value in (("C", 100), ("XC", 90), ("L", 50), ("XL", 40), ("X", 10), ("IX", 9), ("V", 5), ("IV", 4)):
-        spelled += letters * (number // value)
-        number %= value
-    return spelled + "I" * number
-
-
-def _arabic(text: str) -> int:
-    values = [_ROMAN[letter] for letter in text]
-    return sum(v if v >= max(values[i + 1 :], default=0) else -v for i, v in enumerate(values))
-
-
-def _is_roman(text: str) -> bool:
-    return bool(text) and set(text) <= set(_ROMAN) and _roman(_arabic(text)) == text
-
-
-def _some(names: Iterable[str], limit: int = 8) -> str:
-    names = list(names)
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
-
-
-def _read_index(fai: Path) -> dict[str, tuple[int, int, int, int]]:
-    index = {}
-    for number, line in enumerate(fai.read_text().splitlines(), start=1):
-        fields = line.split("\t")
-        if len(fields) < 5 or not all(field.isdigit() for field in fields[1:5]):
-            raise UserError(
-                f"{fai}, line {number}: name, length, offset, bases a line and bytes a line were expected.",
-                "Remove the FASTA and its .fai, and run again.",
-            )
-        index[fields[0]] = tuple(map(int, fields[1:5]))
-    return index
+    return np.frombuffer(letters.encode("ascii"), dtype=np.uint8)
 
 
 def _check_record(source: Path, name: str, sequence: bytes, seen: dict[str, int]) -> None:

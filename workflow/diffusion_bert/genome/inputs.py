@@ -69,9 +69,8 @@ def _absent(chrom: str, sizes: Mapping[str, int]) -> str:
     close = difflib.get_close_matches(chrom, sizes, n=1, cutoff=0.5) or difflib.get_close_matches(
         f"chr{chrom}", sizes, n=1, cutoff=0.9
     )
-    return (
-        f"genome.chroms names {chrom}, which the genome does not have (it has {_some(sizes)}). "
-        + (f"Did you mean {close[0]}?" if close else "Use the genome's own names.")
+    return f"genome.chroms names {chrom}, which the genome does not have (it has {_some(sizes)}). " + (
+        f"Did you mean {close[0]}?" if close else "Use the genome's own names."
     )
 
 
