@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from diffusion_bert import downloads
 from diffusion_bert.downloads import fetch, resolve_source
 from diffusion_bert.errors import UserError
