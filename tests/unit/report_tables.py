@@ -250,6 +250,8 @@ def verdict(frames: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
                     "floor_name": "markov",
                     "separates": "yes" if gap else "no",
                     "position": (row["generated"] - row["markov"]) / gap if gap else None,
+                    "worse_than_ceiling": "no",
+                    "note": None,
                 }
             )
     return pd.DataFrame(rows)

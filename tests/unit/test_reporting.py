@@ -55,8 +55,9 @@ def _rows(**columns) -> pd.DataFrame:
         "ceiling": 0.02,
         "best_floor": 0.3,
         "floor_name": "markov",
-        "separates": True,
+        "separates": "yes",
         "position": 0.714,
+        "worse_than_ceiling": "no",
     }
     return pd.DataFrame([row | columns])
 
@@ -72,7 +73,8 @@ def _rows(**columns) -> pd.DataFrame:
         ({"position": 1.4}, "real", 1.0),
         ({"position": 0.05}, "floor", 0.05),
         ({"position": -2.0}, "floor", 0.0),
-        ({"separates": False}, "blind", None),
+        ({"separates": "no"}, "blind", None),
+        ({"separates": "no", "worse_than_ceiling": "yes"}, "alarm", None),
         ({"position": None}, "blind", None),
         # Past a ceiling that should be met: as bad as falling short by as much, and said in other words.
         (NEAREST | {"value": 0.71, "position": 0.95}, "real", 0.95),
@@ -102,7 +104,7 @@ def test_labels_do_not_vote_and_the_best_run_comes_first():
             _rows(sampler="low", position=0.3),
             _rows(sampler="low", position=0.99, label="K562"),
             _rows(sampler="high", position=0.6),
-            _rows(sampler="none", separates=False),
+            _rows(sampler="none", separates="no"),
         ]
     )
     assert [(one.sampler, one.score) for one in verdict.judge(frame)] == [("high", 0.6), ("low", 0.3), ("none", None)]
@@ -115,7 +117,7 @@ def test_labels_do_not_vote_and_the_best_run_comes_first():
         ({"position": 0.7}, "nearer to real sequences than to the floors, and not there yet: they go 70 %"),
         ({"position": 0.3}, "better than the floors, and far from real sequences: they go 30 %"),
         ({"position": 0.04}, "no better than the floors: they go 4.0 %"),
-        ({"separates": False}, "No verdict on m / s: on these sequences no metric tells"),
+        ({"separates": "no"}, "No verdict on m / s: on these sequences no metric tells"),
     ],
 )
 def test_the_headline_says_how_good_in_words_with_numbers(columns, words):
@@ -128,17 +130,34 @@ def test_points_name_what_is_good_what_is_not_and_what_says_nothing():
         [
             _rows(metric="gc_sd", position=0.99),
             _rows(metric="motif_rate_pearson", position=0.02, value=0.5, ceiling=0.99, best_floor=0.49),
-            _rows(metric="near_copies", position=-2.0, value=0.4, ceiling=0.1, best_floor=0.0),
-            _rows(metric="kmer_js_divergence_6", separates=False),
+            _rows(**NEAREST, position=-2.0, value=1.3),
+            _rows(metric="gc_mean", separates="no", worse_than_ceiling="yes", value=0.3),
+            _rows(metric="kmer_js_divergence_6", separates="no"),
         ]
     )
     (one,) = verdict.judge(frame)
     said = {kind: items for kind, _, items in verdict.points(one)}
     assert said["good"] == ["Spread of GC: 0.1; real 0.02, best floor 0.3 (Markov chain): 99 % of the way"]
     assert "Motif rates, Pearson: 0.5; real 0.99, best floor 0.49 (Markov chain): 2.0 % of the way" in said["bad"]
+    assert said["bad"][0] == "GC content: 0.3; real 0.02: clearly worse than real sequences"
     assert any("past what real sequences do" in item for item in said["bad"])
     assert "6-mer Jensen-Shannon divergence: a floor does as well here" in said["blind"][0]
     assert "middling" not in said
+
+
+def test_copies_are_warned_of_whatever_the_score():
+    good = _rows(metric="gc_sd", position=0.99)
+    copies = _rows(
+        metric="exact_copies", value=0.3, ceiling=0.0, best_floor=0.0, separates="no", worse_than_ceiling="yes"
+    )
+    same = _rows(metric="unique", value=0.01, ceiling=1.0, best_floor=1.0, separates="no", worse_than_ceiling="yes")
+    (one,) = verdict.judge(pd.concat([good, copies, same]))
+    assert one.score == 0.99
+    assert verdict.warning(one) == (
+        "But beware of copies. Exact copies of training: 30 %, against 0 % in real sequences; distinct sequences: "
+        "1.0 %, against 100 % in real sequences."
+    )
+    assert verdict.warning(verdict.judge(good)[0]) is None
 
 
 def test_facts_tell_of_copies_and_of_the_markov_chain():

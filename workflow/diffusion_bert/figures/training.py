@@ -24,23 +24,24 @@ def draw_training_curve(tables: Mapping[str, pd.DataFrame], markov_bits: float |
         colour = style.SERIES[number % len(style.SERIES)]
         ax.plot(frame["step"], frame["train_bits_per_base"], color=colour, alpha=0.35, linewidth=1)
         ax.plot(frame["step"], frame["validation_bits_per_base"], color=colour, label=name)
-        best = frame.loc[frame["validation_bits_per_base"].idxmin()]
-        ax.plot(best["step"], best["validation_bits_per_base"], "o", color=colour, markersize=6)
+        kept = frame.loc[frame["validation_bits_per_base"].idxmin()]
+        ax.plot(kept["step"], kept["validation_bits_per_base"], "o", color=colour, markersize=6)
         ax.annotate(
-            f"{best['validation_bits_per_base']:.3f}",
-            (best["step"], best["validation_bits_per_base"]),
+            f"{kept['validation_bits_per_base']:.3f}",
+            (kept["step"], kept["validation_bits_per_base"]),
             xytext=(0, -13),
             textcoords="offset points",
             color=colour,
             ha="center",
         )
-    _horizontal(ax, 2.0, "uniform guessing: 2.000", "#666666")
+    _horizontal(ax, 2.0, "uniform guessing: 2.000", "#666666", above=True)
     if markov_bits is not None:
-        _horizontal(ax, markov_bits, f"best Markov chain: {markov_bits:.3f}", style.colour("markov"))
+        _horizontal(ax, markov_bits, f"best Markov chain: {markov_bits:.3f}", style.colour("markov"), above=False)
     validation = pd.concat([frame["validation_bits_per_base"] for frame in tables.values()])
     lowest = min(validation.min(), 2.0 if markov_bits is None else markov_bits)
     # The first noisy training batches must not squeeze what matters into a line.
-    highest = max(2.0, min(validation.max(), 2.15))
+    best = max(frame["validation_bits_per_base"].min() for frame in tables.values())
+    highest = max(2.0, min(validation.max(), max(2.05, best + 0.1)))
     margin = 0.14 * (highest - lowest)
     ax.set_ylim(lowest - 1.6 * margin, highest + margin)
     ax.set_xlabel("training step")
@@ -51,14 +52,15 @@ def draw_training_curve(tables: Mapping[str, pd.DataFrame], markov_bits: float |
     style.save(figure, path)
 
 
-def _horizontal(ax, height: float, text: str, colour: str) -> None:
+def _horizontal(ax, height: float, text: str, colour: str, *, above: bool) -> None:
     ax.axhline(height, color=colour, linestyle="--", linewidth=1)
     ax.annotate(
         text,
         (1.0, height),
         xycoords=ax.get_yaxis_transform(),
-        xytext=(0, 3),
+        xytext=(0, 3 if above else -3),
         textcoords="offset points",
         color=colour,
         ha="right",
+        va="bottom" if above else "top",
     )

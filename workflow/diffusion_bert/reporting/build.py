@@ -66,6 +66,8 @@ def build_report(output: Path, *, inputs: Inputs, config: Mapping, title: str, c
             best=best,
             verdicts=verdicts,
             headline=verdict.headline(best) if best else None,
+            warning=verdict.warning(best) if best else None,
+            warns=verdict.warning,
             points=verdict.points(best) if best else [],
             facts=verdict.facts(best, evaluations[best.model, best.sampler])
             if best and (best.model, best.sampler) in evaluations

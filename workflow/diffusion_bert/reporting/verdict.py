@@ -8,9 +8,12 @@ import pandas as pd
 
 from diffusion_bert.evaluation.metrics import METRICS
 from diffusion_bert.figures import style
+from diffusion_bert.figures.standing import repeats
 
 # A metric within a tenth of the way of the ceiling counts as there, within a tenth of the floor as not left.
 _THERE, _NOT_LEFT = 0.9, 0.1
+
+_COPIES = ("exact_copies", "near_copies", "near_duplicates", "unique")
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,8 @@ class Standing:
 
     score: share of the way from the best floor to the ceiling, 0 to 1; past a ceiling that should be met counts as
     falling short does. None where the metric does not tell real sequences from floors.
-    grade: "real", "between", "floor", "beyond" or "blind".
+    grade: "real", "between", "floor", "beyond" (past a ceiling that should be met), "alarm" (a metric that cannot rank,
+    and yet clearly worse than real sequences) or "blind".
     """
 
     metric: str
@@ -59,11 +63,12 @@ class Verdict:
 def judge(verdict: pd.DataFrame) -> list[Verdict]:
     """One verdict a run, the best first.
 
-    verdict: model, sampler, metric, label, value, ceiling, best_floor, floor_name, separates, position; only the rows
+    verdict: model, sampler, metric, label, value, ceiling, best_floor, floor_name, separates, position,
+    worse_than_ceiling; only the rows
     of the label "all" count.
     """
     frame = verdict[verdict["label"] == "all"]
-    frame = frame.assign(separates=style.is_yes(frame["separates"]))
+    frame = frame.assign(separates=style.is_yes(frame["separates"]), worse=style.is_yes(frame["worse_than_ceiling"]))
     verdicts = []
     for (model, sampler), own in frame.groupby(["model", "sampler"], sort=False):
         standings = tuple(_standing(row) for row in own.itertuples(index=False) if not pd.isna(row.value))
@@ -101,14 +106,27 @@ def headline(verdict: Verdict) -> str:
     )
 
 
+def warning(verdict: Verdict) -> str | None:
+    """What no score may hide: copies of training sequences, or the same sequence over and over."""
+    warned = [one for one in verdict.of("alarm", "beyond") if one.metric in _COPIES]
+    # A metric that ranks and fails warns as well: its score is one among many.
+    warned += [one for one in verdict.of("floor") if one.metric in _COPIES]
+    if not warned:
+        return None
+    said = [
+        f"{one.title.lower()}: {percent(one.value)}, against {percent(one.ceiling)} in real sequences" for one in warned
+    ]
+    return f"But beware of copies. {'; '.join(said)[0].upper()}{'; '.join(said)[1:]}."
+
+
 def points(verdict: Verdict, most: int = 5) -> list[tuple[str, str, list[str]]]:
     """What is behind the headline: (kind, heading, items), kind good, middling, bad or blind; none without items."""
     groups = [
         ("good", "As in held-out real sequences", _items(verdict.of("real"), most, best_first=True)),
         ("middling", "Between floors and real", _items(verdict.of("between"), most, best_first=False)),
-        ("bad", "Not good", _items(verdict.of("floor", "beyond"), most, best_first=False)),
+        ("bad", "Not good", _items(verdict.of("alarm", "floor", "beyond"), most, best_first=False)),
     ]
-    blind = [standing.title for standing in verdict.of("blind")]
+    blind = [standing.title for standing in verdict.of("blind") if not repeats(standing.metric)]
     if blind:
         more = f" and {len(blind) - most} more" if len(blind) > most else ""
         text = (
@@ -196,7 +214,7 @@ def _standing(row) -> Standing:
     value, ceiling, floor = float(row.value), float(row.ceiling), float(row.best_floor)
     score = None
     if not row.separates or position is None:
-        grade = "blind"
+        grade = "alarm" if row.worse else "blind"
     else:
         score = min(max(position, 0.0), 1.0)
         # On the other side of the ceiling than the floor: too much of what real sequences have, not too little.
@@ -220,7 +238,8 @@ def _items(standings: list[Standing], most: int, *, best_first: bool) -> list[st
     """A line a metric, at most ``most``, no more than two a question so that one question does not fill the list."""
     taken: dict[str, int] = {}
     chosen = []
-    for standing in sorted(standings, key=lambda one: one.score or 0.0, reverse=best_first):
+    shown = [standing for standing in standings if not repeats(standing.metric)]
+    for standing in sorted(shown, key=lambda one: (one.score or 0.0, one.grade != "alarm"), reverse=best_first):
         if taken.get(standing.question, 0) < 2 and len(chosen) < most:
             taken[standing.question] = taken.get(standing.question, 0) + 1
             chosen.append(standing)
@@ -233,6 +252,10 @@ def _items(standings: list[Standing], most: int, *, best_first: bool) -> list[st
 def _line(one: Standing) -> str:
     floor = f"{number(one.floor)} ({one.floor_title})" if one.floor_name else number(one.floor)
     text = f"{one.title}: {number(one.value)}; real {number(one.ceiling)}, best floor {floor}"
+    if one.grade == "alarm":
+        return f"{one.title}: {number(one.value)}; real {number(one.ceiling)}: clearly worse than real sequences"
     if one.grade == "beyond":
         return f"{text}: past what real sequences do"
+    if not one.score:
+        return f"{text}: no better than the floor"
     return f"{text}: {percent(one.score or 0.0)} of the way"
