@@ -158,10 +158,11 @@ def _panels(
     reference = wide[style.REFERENCE]
     closest = max(floors, key=lambda name: _correlation(reference, wide[name]), default=None)
     shown = [name for name in (style.CEILING, style.GENERATED, closest) if name in wide]
-    height = 3.5 + 0.95 * below
+    top = 4.2 if below else 3.5
+    height = top + 0.95 * below
     figure, _ = style.new_figure(1, 1, 9.6, height)
     figure.clear()
-    grid = figure.add_gridspec(1 + below, 3, height_ratios=[3.5] + [0.95] * below)
+    grid = figure.add_gridspec(1 + below, 3, height_ratios=[top] + [0.95] * below)
     positive = wide.to_numpy()[wide.to_numpy() > 0]
     smallest = positive.min() if len(positive) else 1e-6
     # Zero has no logarithm: such items lie on the edge of the panel.

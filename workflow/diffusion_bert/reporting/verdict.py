@@ -239,7 +239,11 @@ def _items(standings: list[Standing], most: int, *, best_first: bool) -> list[st
     taken: dict[str, int] = {}
     chosen = []
     shown = [standing for standing in standings if not repeats(standing.metric)]
-    for standing in sorted(shown, key=lambda one: (one.score or 0.0, one.grade != "alarm"), reverse=best_first):
+    # Copies first, then what ranks, then what only raises an alarm.
+    shown.sort(
+        key=lambda one: (one.grade == "alarm" and one.metric not in _COPIES, one.score or 0.0), reverse=best_first
+    )
+    for standing in shown:
         if taken.get(standing.question, 0) < 2 and len(chosen) < most:
             taken[standing.question] = taken.get(standing.question, 0) + 1
             chosen.append(standing)
