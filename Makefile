@@ -1,5 +1,5 @@
 # make demo: install, run the workflow on the embedded default, say where the report is.
-# make test: install, run all tests. make lint: install, check style, layering, types and the workflow's form.
+# make test: install, run all tests. make lint: install, check style, layering and the workflow's form.
 
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
@@ -29,7 +29,6 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow/Snakefile workflow/rules
 	PYTHONPATH=workflow $(BIN)/lint-imports
-	$(BIN)/ty check workflow/diffusion_bert
 	$(BIN)/snakemake --lint
 
 clean:

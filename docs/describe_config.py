@@ -1,6 +1,6 @@
 """Write config/README.md from the schema, so that it can say nothing else than the checks do.
 
-    python docs/describe_config.py
+python docs/describe_config.py
 """
 
 import json
@@ -11,14 +11,14 @@ INTRODUCTION = """# Configuration
 
 <!-- Written by docs/describe_config.py from workflow/schemas/. -->
 
-`config.yaml` here is the embedded example. Your own is a copy of it, in `config/config.yaml` of the folder you work in, or
-any file given by `--configfile`; either way it is the whole configuration. Keys that are not given have the defaults
-below; a key that is not listed is an error. Editors that know the YAML language server complete and check keys as you type,
-from the first line of each file.
+`config.yaml` here is the embedded example. Your own is a copy of it, in `config/config.yaml` of the folder you work in,
+or any file given by `--configfile`; either way it is the whole configuration. Keys that are not given have the defaults
+below; a key that is not listed is an error. Editors that know the YAML language server complete and check keys as you
+type, from the first line of each file.
 
 The data are given in one of two ways: `genome` and `tracks`, or `sequences`. Paths are taken from the working folder.
-Lengths and positions are in bp, 0-based half-open. Chromosome ranges such as `1-22`, `chr1-22` or `chrI-XVI` include both
-ends.
+Lengths and positions are in bp, 0-based half-open. Chromosome ranges such as `1-22`, `chr1-22` or `chrI-XVI` include
+both ends.
 
 Threads, memory, run times and output folders are not configuration: they stand in the rules and in `profiles/`.
 """

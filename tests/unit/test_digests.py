@@ -12,7 +12,8 @@ def library(tmp_path):
     (package / "__init__.py").write_text('"""A package."""\n')
     (package / "sub/__init__.py").write_text("")
     (package / "a.py").write_text("from diffusion_bert.sub import b\n\n\ndef f():\n    return b.g()\n")
-    (package / "sub/b.py").write_text('"""B."""\n\nimport json\n\n\ndef g():\n    """Doc."""\n    return json.dumps(1)\n')
+    body = 'def g():\n    """Doc."""\n    return json.dumps(1)\n'
+    (package / "sub/b.py").write_text('"""B."""\n\nimport json\n\n\n' + body)
     (package / "other.py").write_text("X = 1\n")
     (tmp_path / "script.py").write_text("import numpy as np\nfrom diffusion_bert.a import f\n")
     return tmp_path

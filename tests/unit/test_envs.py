@@ -1,7 +1,6 @@
 """The conda envs: pinned as the lock file, and exactly what their scripts import."""
 
 import importlib.metadata
-import os
 import re
 import subprocess
 import sys
@@ -77,7 +76,7 @@ def test_scripts_import_with_nothing_else_on_the_path(env, tmp_path):
             top = file.parts[0]
             source = Path(file.locate()).parents[len(file.parts) - 1] / top
             if top not in ("..", "__pycache__") and source.exists() and not (site / top).exists():
-                os.symlink(source, site / top)
+                (site / top).symlink_to(source)
     code = "\n".join(
         [f"import sys; sys.path[:0] = [{str(ROOT / 'workflow')!r}, {str(site)!r}]"]
         + [

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pyfaidx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from diffusion_bert.errors import UserError
 from diffusion_bert.genome import fasta, names
 from diffusion_bert.genome.fasta import chromosome_sizes, index_genome, read_chromosome
 from diffusion_bert.genome.names import expand_chroms
-from hypothesis import given
-from hypothesis import strategies as st
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 RECORDS = {"chr1": "ACGTNacgtn" * 25 + "RYac", "chr2": "G" * 100, "chrM": "A" * 200}

@@ -15,7 +15,7 @@ import report_tables as made
 from diffusion_bert.errors import UserError
 from diffusion_bert.reporting import markup, strips
 from diffusion_bert.reporting.build import build_report
-from diffusion_bert.reporting.inputs import Inputs, read_table, run_times
+from diffusion_bert.reporting.inputs import Inputs, read_table
 from diffusion_bert.reporting.methods import methods
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -80,11 +80,6 @@ def test_settings_read_like_yaml():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(3.21, "3.2 s"), (59, "59 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")])
-def test_durations_are_as_people_say_them(seconds, text):
-    assert markup.duration(seconds) == text
-
-
 def test_a_strip_places_each_set_and_says_its_numbers():
     rows = pd.DataFrame(
         {"set": ["ceiling", "generated", "uniform"], "value": [1.0, 0.5, 0.0], "ci_low": None, "ci_high": None}
@@ -93,26 +88,6 @@ def test_a_strip_places_each_set_and_says_its_numbers():
     assert 'aria-label="GC &lt;distance&gt;: held-out real 1.000, generated 0.5, uniform random 0"' in svg
     assert svg.index('x="50.00%"') > svg.index('x="94.64%"')  # generated is on top
     assert strips.strip(rows.assign(value=None), "x") == ""
-
-
-def test_run_times_add_up_by_rule(tmp_path):
-    header = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
-    measured = {
-        "a/x/1.tsv": "1.5\t0:0:1\t10\t-\t-\t-\t-\t-\t0\t1",
-        "a/x/2.tsv": "2\t0:0:2\t30\t-\t-\t-\t-\t-\t0\t2",
-        "b.tsv": "9\t0:0:9\t-\t-\t-\t-\t-\t-\t0\tNA",
-    }
-    for name, line in measured.items():
-        path = tmp_path / "benchmarks" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{header}{line}\n")
-    times = run_times((tmp_path / "benchmarks").rglob("*.tsv"))
-    assert times[["rule", "jobs", "seconds", "cpu_seconds"]].to_numpy().tolist() == [
-        ["b", 1, 9.0, 0.0],
-        ["a", 2, 3.5, 3.0],
-    ]
-    assert times["megabytes"].iloc[1] == 30
-    assert run_times([]).empty
 
 
 def test_a_path_that_has_no_place_in_a_report_is_an_error():
@@ -224,7 +199,6 @@ def test_the_page_tells_what_a_newcomer_needs(page):
         "convnet 1.9090 600 600",
         "3 yes 1.9210 1.9170 0.0020 chosen",
         "(order 3, chosen on the validation windows)",
-        "train_model 1 2 min 11 s 2 min 11 s 512 MB",
         "GM12878: CTCF, then SPI1 on the other strand (in 80 %), 5 to 12 bp apart; the whole module on either strand.",
         "weights_sha256: 0f3a",
         "the first 50 of 90",
@@ -259,7 +233,6 @@ def test_what_is_absent_is_left_out_with_a_sentence(run, tmp_path):
         "There is no training curve: no model was trained here.",
         "No evaluation tables were given for this run.",
         "No tables of sequences were given.",
-        "Run times are not shown",
         "No planted grammar is checked: the data are not simulated.",
     ):
         assert words in said, words

@@ -45,7 +45,7 @@ def test_no_config_in_the_folder(fresh):
             ["genome.chroms names chr4, which the genome does not have", "Did you mean chr"],
         ),
         ({"windows__width": 50000}, ["Chromosome chr1 has 40000 bp, less than windows.width = 50000"]),
-        ({"simulate__grammar__hepatic__sites": [{"motif": "MA9999.1"}]}, ["MA9999.1", "which JASPAR2026 does not have"]),
+        ({"simulate__grammar__hepatic__sites": [{"motif": "MA9999.1"}]}, ["MA9999.1", "JASPAR2026 does not have"]),
     ],
 )
 def test_what_only_the_data_tell_stops_before_extraction(fresh, changes, parts):

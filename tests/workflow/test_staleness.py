@@ -127,9 +127,7 @@ def test_a_file_of_ones_own_that_changes(fresh):
     lines = [f"{chrom}\t{start}\t{start + 200}\n" for chrom in ("chr1", "chr2", "chr3") for start in (12000, 15000)]
     for name in ("a", "b"):
         (fresh.folder / f"peaks/{name}.bed").write_text("".join(lines))
-    (fresh.folder / "config/tracks.tsv").write_text(
-        "name\tlabel\tsource\na\ta\tpeaks/a.bed\nb\tb\tpeaks/b.bed\n"
-    )
+    (fresh.folder / "config/tracks.tsv").write_text("name\tlabel\tsource\na\ta\tpeaks/a.bed\nb\tb\tpeaks/b.bed\n")
     fresh.run("windows")
     assert fresh.stale("windows") == {}
     (fresh.folder / "peaks/b.bed").write_text("".join(lines[:-1]))

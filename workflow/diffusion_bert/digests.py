@@ -107,7 +107,5 @@ def _imports(path: Path, module: str, library: Path) -> tuple[str, ...]:
             # ``from package import name`` may name a module or something inside the package
             found += [base, *(f"{base}.{alias.name}" for alias in node.names)]
     return tuple(
-        dict.fromkeys(
-            name for name in found if name.split(".")[0] == PACKAGE and _path_of(name, library) is not None
-        )
+        dict.fromkeys(name for name in found if name.split(".")[0] == PACKAGE and _path_of(name, library) is not None)
     )

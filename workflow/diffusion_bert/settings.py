@@ -74,7 +74,7 @@ def read_track_sheet(path: str | Path, schema: Path) -> list[dict[str, str]]:
         rows = [(number, row) for number, row in enumerate(csv.reader(handle, delimiter="\t"), start=1)]
     rows = [(n, row) for n, row in rows if any(cell.strip() for cell in row) and not row[0].startswith("#")]
     if not rows:
-        raise UserError(f"The track sheet {path} is empty.", f"Its first line names the columns: {', '.join(required)}.")
+        raise UserError(f"The track sheet {path} is empty.", f"Name the columns first: {', '.join(required)}.")
     line, header = rows[0]
     problems = [
         f"{path}, line {line}: the column {name} is missing. Columns are separated by tabs; needed are "
@@ -364,7 +364,8 @@ def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
     for model, samplers in (config["generate"]["runs"] or {}).items():
         place = ("generate", "runs", model)
         if model not in config["models"]:
-            yield place, f"generate.runs names the model {model}, which models does not.{_suggest(model, config['models'])}"
+            known = config["models"]
+            yield place, f"generate.runs names the model {model}, which models does not.{_suggest(model, known)}"
         for sampler in samplers:
             if sampler not in config["samplers"]:
                 yield (

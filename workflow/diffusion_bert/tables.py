@@ -5,7 +5,6 @@ Coordinates are bp, 0-based half-open. Sequences are upper case.
 """
 
 import gzip
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,7 +79,6 @@ TRAINING: Columns = {
     "train_bits_per_base": "float",
     "validation_bits_per_base": "float",
     "learning_rate": "float",
-    "tokens_per_second": "float",
 }
 
 _DTYPES = {"text": "str", "int": "int64", "int?": "Int64", "float": "float64", "float?": "float64", "text?": "str"}
@@ -125,7 +123,7 @@ def written_beside(path: str | Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.part")
     try:
         yield part
-        os.replace(part, path)
+        part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
@@ -151,16 +149,20 @@ def write_tsv(frame: pd.DataFrame, path: str | Path, columns: Columns) -> None:
 
 def read_tsv(path: str | Path, columns: Columns) -> pd.DataFrame:
     """Read and check a table that this workflow wrote; only the empty field is null."""
-    frame = pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""], dtype={
-        name: "str" for name, kind in columns.items() if kind.startswith("text")
-    })
+    frame = pd.read_csv(
+        path,
+        sep="\t",
+        keep_default_na=False,
+        na_values=[""],
+        dtype={name: "str" for name, kind in columns.items() if kind.startswith("text")},
+    )
     return check(frame, columns, str(path))
 
 
 def write_fasta(frame: pd.DataFrame, path: str | Path) -> None:
     """Write SEQUENCES rows as FASTA: ``>name label=... seed=... bits_per_base=...``, one line a sequence."""
     frame = check(frame, SEQUENCES, str(path))
-    with written_beside(path) as part, open(part, "w") as handle:
+    with written_beside(path) as part, part.open("w") as handle:
         for row in frame.itertuples(index=False):
             fields = [row.name, f"label={row.label}"]
             if not pd.isna(row.seed):
@@ -176,7 +178,7 @@ def read_fasta(path: str | Path) -> pd.DataFrame:
     Raises UserError, with the line, where the file is not FASTA or a record is empty.
     """
     path = Path(path)
-    with open(path, "rb") as raw:
+    with path.open("rb") as raw:
         compressed = raw.read(2) == b"\x1f\x8b"
     names, descriptions, sequences = [], [], []
     parts: list[str] = []

@@ -153,6 +153,7 @@ rule evaluate_motifs:
         rates=f"{RUN}/motifs_rates.tsv",
         positions=f"{RUN}/motifs_positions.tsv",
         enrichment=f"{RUN}/motifs_enrichment.tsv",
+        matrices=f"{RUN}/motifs_matrices.json",
     log:
         "logs/evaluate_motifs/{model}/{sampler}.log",
     benchmark:

@@ -37,6 +37,7 @@ rule draw_run:
         kmers_spectrum=f"{RUN}/kmers_spectrum.tsv",
         motifs_rates=f"{RUN}/motifs_rates.tsv",
         motifs_positions=f"{RUN}/motifs_positions.tsv",
+        motifs_matrices=f"{RUN}/motifs_matrices.json",
         novelty_sequences=f"{RUN}/novelty_sequences.tsv",
         likelihood_sequences=f"{RUN}/likelihood_sequences.tsv",
         grammar=f"{RUN}/grammar.tsv" if "simulate" in config else [],

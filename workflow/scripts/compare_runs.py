@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+
 from diffusion_bert.errors import reported
 from diffusion_bert.evaluation.comparison import COMPARISON, VERDICT, compare
 from diffusion_bert.tables import EVALUATION, read_tsv, write_tsv

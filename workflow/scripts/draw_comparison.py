@@ -1,6 +1,7 @@
 """All runs between the best floor and the ceiling, metric by metric."""
 
 import pandas as pd
+
 from diffusion_bert.errors import reported
 from diffusion_bert.figures.standing import draw_comparison
 

@@ -1,15 +1,20 @@
 """The figures of one run, one for each question."""
 
+import json
+from pathlib import Path
+
 import pandas as pd
+
 from diffusion_bert.errors import reported
 from diffusion_bert.figures import agreement, distributions, standing
 
 with reported(snakemake.log[0]):
-    table = {name: pd.read_csv(path, sep="\t") for name, path in snakemake.input.items() if path}
+    table = {name: pd.read_csv(path, sep="\t") for name, path in snakemake.input.items() if str(path).endswith(".tsv")}
+    matrices = json.loads(Path(snakemake.input.motifs_matrices).read_text())
     out = snakemake.output
     distributions.draw_composition(table["composition_sequences"], table["composition_positions"], out.composition)
     agreement.draw_kmers(table["kmers_spectrum"], out.kmers)
-    agreement.draw_motifs(table["motifs_rates"], table["motifs_positions"], out.motifs)
+    agreement.draw_motifs(table["motifs_rates"], table["motifs_positions"], out.motifs, matrices)
     distributions.draw_novelty(table["novelty_sequences"], out.novelty)
     distributions.draw_likelihood(table["likelihood_sequences"], out.likelihood)
     if "grammar" in table:

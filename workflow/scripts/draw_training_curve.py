@@ -1,6 +1,7 @@
 """The training curves of all models against the best Markov chain."""
 
 import pandas as pd
+
 from diffusion_bert.errors import reported
 from diffusion_bert.figures.training import draw_training_curve
 

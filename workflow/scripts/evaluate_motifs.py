@@ -1,7 +1,7 @@
 """Known motifs: how often, where, and whether as in training."""
 
 from diffusion_bert.errors import reported
-from diffusion_bert.evaluation.motif_library import load_motifs
+from diffusion_bert.evaluation.motif_library import load_motifs, write_matrices
 from diffusion_bert.evaluation.motifs import evaluate_motifs
 from diffusion_bert.evaluation.outputs import write_evaluation
 from diffusion_bert.evaluation.sets import SETS
@@ -10,11 +10,13 @@ from diffusion_bert.tables import read_parquet
 
 with reported(snakemake.log[0]):
     motifs = snakemake.params.motifs
+    library = load_motifs(motifs["file"] or "jaspar", motifs["taxon"])
     evaluation, details = evaluate_motifs(
         read_parquet(snakemake.input.sets, SETS),
-        load_motifs(motifs["file"] or "jaspar", motifs["taxon"]),
+        library,
         p_value=motifs["p_value"],
         bootstrap=snakemake.params.bootstrap,
         seed=derive_seed(snakemake.params.seed, snakemake.rule, *snakemake.wildcards),
     )
     write_evaluation(evaluation, details, snakemake.output)
+    write_matrices(library, snakemake.output.matrices)

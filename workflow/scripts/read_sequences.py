@@ -1,6 +1,7 @@
 """Labelled sequences as windows, and what each filter left out."""
 
 import pandas as pd
+
 from diffusion_bert.errors import reported
 from diffusion_bert.genome.sequences import read_labelled_sequences
 from diffusion_bert.tables import FUNNEL, WINDOWS, write_parquet, write_tsv

@@ -1,6 +1,7 @@
 """Training, validation and test windows, a table of what went where, and the whole funnel."""
 
 import pandas as pd
+
 from diffusion_bert.errors import reported
 from diffusion_bert.genome.splits import split_windows
 from diffusion_bert.tables import FUNNEL, SPLIT_SUMMARY, WINDOWS, read_parquet, read_tsv, write_parquet, write_tsv

@@ -1,5 +1,6 @@
 """Motifs to look for: JASPAR CORE by taxon, which the pyjaspar package holds, or a file of the user's."""
 
+import json
 import logging
 import re
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from diffusion_bert.errors import UserError
+from diffusion_bert.tables import written_beside
 
 _LOG = logging.getLogger(__name__)
 RELEASE = "JASPAR2026"
@@ -25,6 +27,13 @@ class Motif:
     @property
     def width(self) -> int:
         return self.counts.shape[1]
+
+
+def write_matrices(library: list[Motif], path: str | Path) -> None:
+    """Write the motifs' counts as JSON, for logos: ``{matrix_id: {"A": [...], "C": ..., "G": ..., "T": ...}}``."""
+    matrices = {motif.matrix_id: dict(zip("ACGT", motif.counts.tolist(), strict=True)) for motif in library}
+    with written_beside(path) as part:
+        part.write_text(json.dumps(matrices))
 
 
 def load_motifs(source: str, taxon: str | None = None) -> list[Motif]:

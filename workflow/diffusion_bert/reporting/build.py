@@ -15,7 +15,7 @@ from diffusion_bert.evaluation.metrics import METRICS
 from diffusion_bert.figures import style
 from diffusion_bert.figures.standing import repeats
 from diffusion_bert.reporting import markup, strips, verdict
-from diffusion_bert.reporting.inputs import Inputs, Run, read_json, read_table, run_times
+from diffusion_bert.reporting.inputs import Inputs, Run, read_json, read_table
 from diffusion_bert.reporting.methods import methods
 
 _HERE = Path(__file__).parent
@@ -90,7 +90,6 @@ def build_report(output: Path, *, inputs: Inputs, config: Mapping, title: str, c
             config=config,
             models={name: _model_text(path) for name, path in sorted(inputs.models.items())},
             versions=_versions(),
-            times=run_times(inputs.benchmarks).to_dict("records"),
             methods=methods(config, summary, markov, numbers),
             metrics=[
                 metric
@@ -134,7 +133,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=verdict.number, percent=verdict.percent, duration=markup.duration)
+    environment.filters.update(number=verdict.number, percent=verdict.percent)
     return environment
 
 
@@ -288,7 +287,6 @@ def _curve_rows(curves: Mapping[str, Path]) -> list[dict]:
                 "step": int(best["step"]),
                 "steps": int(frame["step"].max()),
                 "epochs": float(frame["epoch"].max()),
-                "speed": float(frame["tokens_per_second"].median()),
             }
         )
     return rows

@@ -29,7 +29,6 @@ class Inputs:
     evaluations: dict[Run, dict[str, Path]] = field(default_factory=dict)
     figures: dict[Run, dict[str, Path]] = field(default_factory=dict)
     shared_figures: dict[str, Path] = field(default_factory=dict)
-    benchmarks: list[Path] = field(default_factory=list)
 
     @classmethod
     def from_paths(cls, paths: Iterable[str | Path]) -> "Inputs":
@@ -72,8 +71,6 @@ class Inputs:
             self.evaluations.setdefault((parts[-3], parts[-2]), {})[path.stem] = path
         elif parts[-4:-3] == ("evaluation",) and suffix == ".svg":
             self.figures.setdefault((parts[-3], parts[-2]), {})[path.stem] = path
-        elif "benchmarks" in parts[:-1] and suffix == ".tsv":
-            self.benchmarks.append(path)
         else:
             raise ValueError(f"{path}: not a file that a report is made of")
 
@@ -91,36 +88,3 @@ def read_table(path: Path) -> pd.DataFrame:
 
 def read_json(path: Path) -> dict:
     return json.loads(path.read_text())
-
-
-def run_times(paths: Iterable[Path]) -> pd.DataFrame:
-    """Snakemake's benchmark tables summed up by rule: rule, jobs, seconds (wall), cpu_seconds, megabytes (peak).
-
-    The rule is the folder under ``benchmarks``. A field that Snakemake could not measure ("-", "NA") counts as absent.
-    """
-    rows = []
-    for path in sorted(paths):
-        table = pd.read_csv(path, sep="\t", na_values=["-", "NA"])
-        within = path.parts[path.parts.index("benchmarks") + 1 :]
-        rows.append(
-            {
-                "rule": within[0].removesuffix(".tsv"),
-                "seconds": table["s"].sum(),
-                "cpu_seconds": table["cpu_time"].sum() if "cpu_time" in table else 0.0,
-                "megabytes": table["max_rss"].max() if "max_rss" in table else float("nan"),
-            }
-        )
-    if not rows:
-        return pd.DataFrame(columns=["rule", "jobs", "seconds", "cpu_seconds", "megabytes"])
-    return (
-        pd.DataFrame(rows)
-        .groupby("rule", sort=False)
-        .agg(
-            jobs=("rule", "size"),
-            seconds=("seconds", "sum"),
-            cpu_seconds=("cpu_seconds", "sum"),
-            megabytes=("megabytes", "max"),
-        )
-        .reset_index()
-        .sort_values("seconds", ascending=False, ignore_index=True)
-    )
