@@ -72,11 +72,16 @@ def read_chromosome(fasta: str | Path, chrom: str) -> np.ndarray:
             f"{fasta} has no chromosome {chrom}; it has {some(sizes)}.",
             "Name chromosomes as the genome does (see the first column of its .fai).",
         )
-    with pyfaidx.Fasta(str(fasta), as_raw=True, rebuild=False, read_long_names=False) as genome:
-        letters = genome[chrom][:]
-    if len(letters) != sizes[chrom]:
+    with pyfaidx.Fasta(str(fasta), rebuild=False, read_long_names=False) as genome:
+        record = genome.faidx.index[chrom]
+    # Line ends go in one pass over the bytes: nearly twice as fast as pyfaidx's own way through str.
+    line_ends = (record.rlen - 1) // record.lenc * (record.lenb - record.lenc)
+    with Path(fasta).open("rb") as handle:
+        handle.seek(record.offset)
+        letters = handle.read(record.rlen + line_ends).translate(None, b"\r\n")
+    if len(letters) != record.rlen:
         raise UserError(f"{fasta} is shorter than its index says.", "Remove the FASTA and its .fai, and run again.")
-    return np.frombuffer(letters.encode("ascii"), dtype=np.uint8)
+    return np.frombuffer(letters, dtype=np.uint8)
 
 
 def _check_record(source: Path, name: str, sequence: bytes, seen: dict[str, int]) -> None:
