@@ -16,6 +16,8 @@ CONVNET = {
         "stem_kernel": 5,
         "kernel": 3,
         "dilations": [1, 2],
+        "attention_layers": 1,
+        "attention_heads": 2,
         "expansion": 2,
     },
 }
@@ -175,7 +177,14 @@ def test_sizes_that_do_not_fit_are_refused(tokenizer):
 
     with pytest.raises(UserError, match=r"kernel is 4, an odd number was expected\. Use 5"):
         build_model(with_architecture(CONVNET, kernel=4), tokenizer, 12)
-    with pytest.raises(UserError, match=r"width 18 does not divide into 4 heads of an even width\. Choose a width"):
-        build_model(with_architecture(BERT, width=18, heads=4), tokenizer, 12)
+    with pytest.raises(
+        UserError,
+        match=r"width 12 does not divide into 4 heads of an even width\. Choose a width that is a multiple of 8",
+    ):
+        build_model(with_architecture(BERT, width=12, heads=4), tokenizer, 12)
+    with pytest.raises(
+        UserError, match=r"width 18 does not divide into 4 heads\. Choose a width that is a multiple of 4"
+    ):
+        build_model(with_architecture(CONVNET, width=18, attention_heads=4), tokenizer, 12)
     with pytest.raises(UserError, match=r"backbone is 'unet'\. Choose one of convnet, bert"):
         build_model({**CONVNET, "backbone": "unet"}, tokenizer, 12)

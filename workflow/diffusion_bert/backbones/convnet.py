@@ -1,14 +1,16 @@
 """A convolutional masked language model over single bases, from scratch.
 
-A wide convolution over the tokens (cheap, as tokens need few channels, and as long as a motif), then residual blocks of
-a dilated convolution and a feed-forward layer, pre-norm. What a convolution cannot know is added to every position: the
-label, and the place in the window. Windows are centred on summits, so places count from the window's centre: a shorter
-window has the places of a longer one's middle, and places beyond those that were trained share the outermost one's.
+A wide convolution over the tokens (cheap, as tokens need few channels, and as long as a motif), then residual blocks,
+pre-norm: a dilated convolution and a feed-forward layer each, and last, for what lies beyond the convolutions' reach
+(the composition of the whole window, repeats), self-attention and a feed-forward layer. What neither can know is added
+to every position: the label, and the place in the window. Windows are centred on summits, so places count from the
+window's centre: a shorter window has the places of a longer one's middle, and places beyond those that were trained
+share the outermost one's.
 """
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu
+from torch.nn.functional import gelu, scaled_dot_product_attention
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import MaskedLMOutput
 
@@ -18,7 +20,8 @@ BEFORE, AROUND = 2, 3
 
 class ConvnetConfig(PretrainedConfig):
     """vocab_size and pad_token_id as the tokenizer's; positions: the longest trained window, in tokens of DNA;
-    kernel, stem_kernel: odd widths of the convolutions; dilations: one a block; expansion: of the feed-forward layers.
+    kernel, stem_kernel: odd widths of the convolutions; dilations: one a block of convolution; attention_layers: blocks
+    of attention after those; expansion: of the feed-forward layers.
     """
 
     model_type = "diffusion_bert_convnet"
@@ -32,7 +35,9 @@ class ConvnetConfig(PretrainedConfig):
         stem_channels: int = 16,
         stem_kernel: int = 19,
         kernel: int = 9,
-        dilations: tuple[int, ...] = (1, 2, 4),
+        dilations: tuple[int, ...] = (1, 2),
+        attention_layers: int = 1,
+        attention_heads: int = 4,
         expansion: int = 2,
         dropout: float = 0.0,
         **kwargs,
@@ -44,6 +49,8 @@ class ConvnetConfig(PretrainedConfig):
         self.stem_kernel = stem_kernel
         self.kernel = kernel
         self.dilations = list(dilations)
+        self.attention_layers = attention_layers
+        self.attention_heads = attention_heads
         self.expansion = expansion
         self.dropout = dropout
         super().__init__(pad_token_id=pad_token_id, **kwargs)
@@ -59,20 +66,47 @@ class _Convolution(nn.Conv1d):
         return super().forward(x.transpose(1, 2)).transpose(1, 2)
 
 
-class _Block(nn.Module):
-    def __init__(self, config: ConvnetConfig, dilation: int):
+class _ConvolutionMixer(nn.Module):
+    """What each token takes from its neighbours."""
+
+    def __init__(self, width: int, kernel: int, dilation: int):
         super().__init__()
-        width = config.width
-        self.conv_norm = nn.LayerNorm(width)
-        self.conv = _Convolution(width, width, config.kernel, dilation)
+        self.out = _Convolution(width, width, kernel, dilation)
+
+    def forward(self, x: Tensor, real: Tensor) -> Tensor:
+        # Norm and bias make padding non-zero: it is zeroed again before each convolution, so that none reaches a base.
+        return gelu(self.out(x * real))
+
+
+class _AttentionMixer(nn.Module):
+    """What each token takes from all real tokens of its row."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, real: Tensor) -> Tensor:
+        rows, tokens, width = x.shape
+        query, key, value = self.query_key_value(x).view(rows, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        seen = (real > 0).transpose(1, 2).unsqueeze(1)  # (B, 1, 1, T)
+        mixed = scaled_dot_product_attention(query, key, value, attn_mask=seen)
+        return self.out(mixed.transpose(1, 2).reshape(rows, tokens, width))
+
+
+class _Block(nn.Module):
+    def __init__(self, mixer: nn.Module, width: int, expansion: int, dropout: float):
+        super().__init__()
+        self.mixer_norm = nn.LayerNorm(width)
+        self.mixer = mixer
         self.ffn_norm = nn.LayerNorm(width)
-        self.ffn_in = nn.Linear(width, config.expansion * width)
-        self.ffn_out = nn.Linear(config.expansion * width, width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.ffn_in = nn.Linear(width, expansion * width)
+        self.ffn_out = nn.Linear(expansion * width, width)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, h: Tensor, real: Tensor) -> Tensor:
-        # Norm and bias make padding non-zero: it is zeroed again before each convolution, so that none reaches a base.
-        h = h + self.dropout(gelu(self.conv(self.conv_norm(h) * real)))
+        h = h + self.dropout(self.mixer(self.mixer_norm(h), real))
         return h + self.dropout(self.ffn_out(gelu(self.ffn_in(self.ffn_norm(h)))))
 
 
@@ -89,7 +123,9 @@ class ConvnetForMaskedLM(PreTrainedModel):
         self.stem = _Convolution(config.stem_channels, config.width, config.stem_kernel)
         self.label = nn.Embedding(config.vocab_size, config.width)
         self.position = nn.Embedding(config.positions + AROUND, config.width)
-        self.blocks = nn.ModuleList(_Block(config, dilation) for dilation in config.dilations)
+        mixers = [_ConvolutionMixer(config.width, config.kernel, dilation) for dilation in config.dilations]
+        mixers += [_AttentionMixer(config.width, config.attention_heads) for _ in range(config.attention_layers)]
+        self.blocks = nn.ModuleList(_Block(m, config.width, config.expansion, config.dropout) for m in mixers)
         self.norm = nn.LayerNorm(config.width)
         self.head = nn.Linear(config.width, config.vocab_size)
         self.post_init()
@@ -106,8 +142,8 @@ class ConvnetForMaskedLM(PreTrainedModel):
             nn.init.zeros_(module.bias)
         if isinstance(module, _Block):
             # Each branch begins at a fraction of the residual stream it adds to.
-            for branch in (module.conv, module.ffn_out):
-                branch.weight.mul_(len(self.config.dilations) ** -0.5)
+            for branch in (module.mixer.out, module.ffn_out):
+                branch.weight.mul_((len(self.config.dilations) + self.config.attention_layers) ** -0.5)
 
     def get_output_embeddings(self) -> nn.Linear:
         return self.head

@@ -33,6 +33,7 @@ def build_model(settings: Mapping[str, Any], tokenizer: BaseTokenizer, max_lengt
                     f"architecture: {key} is {architecture[key]}, an odd number was expected.",
                     f"Use {architecture[key] + 1}: a base then sees as far to its left as to its right.",
                 )
+        _refuse_heads(architecture["width"], architecture["attention_heads"], 1)
         return ConvnetForMaskedLM(
             ConvnetConfig(
                 vocab_size=tokenizer.vocab_size,
@@ -45,14 +46,18 @@ def build_model(settings: Mapping[str, Any], tokenizer: BaseTokenizer, max_lengt
     if backbone == "bert":
         from diffusion_bert.backbones.bert import build_bert
 
-        if architecture["width"] % (2 * architecture["heads"]):
-            raise UserError(
-                f"architecture: width {architecture['width']} does not divide into {architecture['heads']} heads "
-                "of an even width.",
-                "Choose a width that is a multiple of twice the number of heads.",
-            )
+        _refuse_heads(architecture["width"], architecture["heads"], 2)  # rotary positions turn pairs of channels
         return build_bert(architecture, dropout, tokenizer, max_length)
     raise UserError(f"backbone is {backbone!r}.", f"Choose one of {', '.join(BACKBONES)}.")
+
+
+def _refuse_heads(width: int, heads: int, multiple: int) -> None:
+    if width % (multiple * heads):
+        raise UserError(
+            f"architecture: width {width} does not divide into {heads} heads"
+            + (" of an even width." if multiple == 2 else "."),
+            f"Choose a width that is a multiple of {multiple * heads}.",
+        )
 
 
 def without_progress_bars() -> None:

@@ -132,9 +132,7 @@ class _Run:
             schedule=Schedule(settings["schedule"]),
             model=model,
             average=AveragedModel(model, settings["ema"]),
-            optimisers=optimisers(
-                model, settings.get("optimizer", "muon"), settings["learning_rate"], settings["weight_decay"]
-            ),
+            optimisers=optimisers(model, settings["optimizer"], settings["learning_rate"], settings["weight_decay"]),
             steps=steps,
             every=settings["validate_every"] or max(1, steps // 20),
             identity={"seed": seed, "windows": data, **settings},
@@ -180,10 +178,10 @@ class _Run:
                 done = losses[: (self.step - 1) % self.every + 1]
                 self.refuse_bad_losses(done, stream)
                 speed = tokens / max(now - since, 1e-9)
-                self.validate(float(done.mean()) * BITS, speed)
+                self.validate(float(done.mean()) * BITS)
                 self.checkpoint(checkpoint_folder if not last else None)
                 since, tokens = time.monotonic(), 0
-                self.say(began, first, self.curve[-1])
+                self.say(began, first, {**self.curve[-1], "tokens_per_second": speed})
                 spoke = since
             elif now - spoke > SECONDS_BETWEEN_LINES:
                 done = losses[: self.step % self.every]
@@ -224,7 +222,7 @@ class _Run:
         return (self.schedule.weight(t) * nats.detach()).sum() / known
 
     @torch.inference_mode()
-    def validate(self, train_bits: float, speed: float) -> None:
+    def validate(self, train_bits: float) -> None:
         """One row of the curve from the averaged weights, which are kept where they are the best so far."""
         total = torch.zeros((), dtype=torch.float64, device=self.windows.ids.device)
         for inputs, ids, masked in self.validation.parts:
@@ -246,7 +244,6 @@ class _Run:
                 "train_bits_per_base": train_bits,
                 "validation_bits_per_base": bits,
                 "learning_rate": self.optimisers[0].param_groups[0]["lr"],
-                "tokens_per_second": speed,
             }
         )
         if bits < self.best_bits:
