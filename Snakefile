@@ -1,11 +1,19 @@
 """DNA Diffusion-BERT: from peak tracks and a genome to synthetic regulatory DNA and the evidence of how good it is."""
 
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 min_version("9.0")
 
 # A user's own file (--configfile) is the whole configuration; the embedded default is never mixed into it.
 if not workflow.configfiles:
+    if not Path("config/config.yaml").is_file():
+        raise WorkflowError(
+            f"There is no config/config.yaml in {Path.cwd()}. "
+            "Copy the folder config/ of the checkout there, or name a file with --configfile."
+        )
 
     configfile: "config/config.yaml"
 
