@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from diffusion_bert.genome.tracks import read_aliases, read_peaks
+from diffusion_bert.genome.fasta import chromosome_sizes
+from diffusion_bert.genome.tracks import read_aliases, read_peaks, read_tracks
 from diffusion_bert.genome.windows import extract_windows
 from diffusion_bert.tables import FUNNEL, WINDOWS, write_parquet, write_tsv
 
@@ -28,11 +27,7 @@ def extract_chromosome(
     fasta: indexed plain FASTA. tracks: ((name, label, format), path) of each track. settings: the config's
     ``windows``, every key given. windows, funnel: the files to write.
     """
-    renamed = read_aliases(aliases) if aliases else None
-    peaks = [
-        read_peaks(path, track=name, label=label, format=form, chrom=chrom, aliases=renamed)
-        for (name, label, form), path in tracks
-    ]
+    renamed = read_aliases(aliases, chromosome_sizes(f"{fasta}.fai")) if aliases else None
     excluded = None
     if blacklist:
         excluded = read_peaks(
@@ -40,7 +35,7 @@ def extract_chromosome(
         )
     table, counts = extract_windows(
         fasta,
-        pd.concat(peaks, ignore_index=True),
+        read_tracks(tracks, chrom=chrom, aliases=renamed),
         chrom,
         blacklist=excluded,
         seed=seed,

@@ -31,7 +31,7 @@ def check_inputs(
     a track without peaks or with none on the chromosomes used.
     """
     sizes = chromosome_sizes(index)
-    renamed = read_aliases(aliases) if aliases else {}
+    renamed = read_aliases(aliases, sizes) if aliases else {}
     problems = [_absent(chrom, sizes) for chrom in chroms if chrom not in sizes]
     problems += [
         f"Chromosome {chrom} has {sizes[chrom]} bp, less than windows.width = {width}. "
