@@ -26,12 +26,18 @@ def pinned(root: Path) -> dict[str, str]:
 
 def test_every_script_runs_in_its_own_environment(root, fresh, tmp_path):
     channel = make_channel(tmp_path / "channel", pinned(root), sys.executable)
+    started = tmp_path / "started"
     env = {
         "STANDIN_CHANNEL": channel,
+        "STANDIN_LOG": str(started),
         "PATH": os.pathsep.join([str(STANDIN / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]),
     }
     done = fresh.run("--use-conda", env=env)
-    made = re.findall(r"Environment for \S*envs/(\w+)\.yaml created", done.stdout)
-    assert sorted(set(made)) == sorted(file.stem for file in (root / "envs").glob("*.yaml") if file.stem != "resources")
+    made = dict(re.findall(r"Environment for \S*envs/(\w+)\.yaml created \(location: (\S+)\)", done.stdout))
+    assert sorted(made) == sorted(file.stem for file in (root / "envs").glob("*.yaml"))
+    ran = started.read_text().splitlines()
+    used = {name: sum(f"{prefix}/bin/python" in line for line in ran) for name, prefix in made.items()}
+    assert min(used.values()) > 0, used
+    assert sum(used.values()) >= 40  # every job of the DAG that runs a script
     assert (fresh.folder / "results/report/index.html").is_file()
     assert "Nothing to be done" in fresh.run("--use-conda", env=env).stdout

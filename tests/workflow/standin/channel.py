@@ -13,8 +13,9 @@ def make_channel(folder: Path, packages: dict[str, str], interpreter: str) -> st
     (folder / "noarch").mkdir(parents=True)
     (folder / "linux-64").mkdir()
     for name, version in packages.items():
-        # The script runs under the environment's own name, and Snakemake can see which interpreter it was.
-        files = {"bin/python": f'#!/bin/sh\nexec "{interpreter}" "$@"\n'.encode()} if name == "python" else {}
+        # Each start is noted, so that a test can see which environments' python ran.
+        shim = f'#!/bin/sh\necho "$0" >> "$STANDIN_LOG"\nexec "{interpreter}" "$@"\n'
+        files = {"bin/python": shim.encode()} if name == "python" else {}
         records.update(_package(folder / "noarch", name, version, files))
     for subdir, held in (("noarch", records), ("linux-64", {})):
         content = {
