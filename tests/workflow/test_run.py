@@ -146,3 +146,36 @@ def test_work_in_a_folder_of_ones_own(fresh, tmp_path):
 def test_the_same_bytes_on_another_number_of_cores(finished, fresh, cores):
     fresh.run("--cores", cores)
     assert digests(fresh.folder) == digests(finished.folder)
+
+
+def test_aliases_and_a_blacklist(fresh):
+    """Tracks with chromosome names of their own, and a region left out, by the config's keys."""
+    (fresh.folder / "mine").mkdir()
+    lines = [f"{number}\t{start}\t{start + 200}\n" for number in "123" for start in range(12000, 20000, 1000)]
+    (fresh.folder / "mine/a.bed").write_text("".join(lines))
+    (fresh.folder / "mine/alias.tsv").write_text("".join(f"chr{number}\t{number}\n" for number in "123"))
+    (fresh.folder / "mine/out.bed").write_text("chr1\t0\t14500\n")
+    (fresh.folder / "config/tracks.tsv").write_text("name\tlabel\tsource\na\ta\tmine/a.bed\n")
+    fresh.edit(genome__aliases="mine/alias.tsv", genome__blacklist="mine/out.bed", windows__max_n=1.0)
+    fresh.run("windows")
+    funnel = pd.read_csv(fresh.folder / "results/splits/funnel.tsv", sep="\t").set_index(["chrom", "stage"])
+    assert funnel.loc[("chr1", "peaks"), "kept"].item() == 8
+    assert funnel.loc[("chr1", "blacklist"), "dropped"].item() == 3
+    assert funnel.loc[("chr2", "blacklist"), "dropped"].item() == 0
+
+
+def test_labelled_sequences_from_a_table(fresh):
+    """In place of tracks and a genome, split by a seeded fraction, up to the splits."""
+    import random
+
+    draw = random.Random(1)
+    rows = [("".join(draw.choices("ACGT", k=60)), label) for label in ("x", "y") for _ in range(50)]
+    (fresh.folder / "mine.tsv").write_text("dna\tclass\n" + "".join(f"{s}\t{label}\n" for s, label in rows))
+    config = {key: value for key, value in fresh.config.items() if key not in ("simulate", "genome", "tracks")}
+    config["sequences"] = {"files": [{"source": "mine.tsv"}], "columns": {"sequence": "dna", "label": "class"}}
+    config["split"] = {"by": "fraction"}
+    config["windows"] = {"width": 60}
+    fresh.config = config
+    fresh.run("windows")
+    summary = read_tsv(fresh.folder / "results/splits/summary.tsv", SPLIT_SUMMARY).set_index("label")
+    assert summary.loc["x"].to_dict() == {"train": 40, "validation": 5, "test": 5}

@@ -7,7 +7,7 @@ with reported(snakemake.log[0]):
     check_inputs(
         snakemake.input.index,
         tracks=list(zip(snakemake.params.tracks, snakemake.input.tracks, strict=True)),
-        aliases=next(iter(snakemake.input.get("aliases", [])), None),
+        aliases=snakemake.input.aliases or None,
         chroms=snakemake.params.chroms,
         width=snakemake.params.width,
         destination=snakemake.output[0],
