@@ -8,7 +8,7 @@ if GENOME:
         input:
             index="resources/genome/genome.fa.fai",
             tracks=expand("resources/tracks/{track}", track=TRACKS),
-            aliases=local(GENOME["aliases"]),
+            aliases=GENOME["aliases"] or [],
         output:
             "results/windows/peaks.tsv",
         log:
@@ -35,7 +35,7 @@ if GENOME:
             fasta="resources/genome/genome.fa",
             index="resources/genome/genome.fa.fai",
             tracks=expand("resources/tracks/{track}", track=TRACKS),
-            aliases=local(GENOME["aliases"]),
+            aliases=GENOME["aliases"] or [],
             blacklist=("resources/genome/blacklist.bed" if GENOME["blacklist"] else []),
         output:
             windows="results/windows/{chrom}.parquet",
