@@ -44,7 +44,7 @@ class Workflow:
 
     def stale(self, *arguments: str) -> dict[str, int]:
         """What a run would do now: number of jobs by rule."""
-        text = self.run("--dry-run", "--quiet", "host", "reason", *arguments).stdout
+        text = self.run(*arguments, "--dry-run", "--quiet", "host", "reason").stdout
         if "Nothing to be done" in text:
             return {}
         table = text.rpartition("Job stats:")[2]
