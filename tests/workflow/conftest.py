@@ -49,7 +49,7 @@ class Workflow:
             return {}
         table = text.rpartition("Job stats:")[2]
         counts = dict(re.findall(r"^(\w+) +(\d+)$", table, flags=re.MULTILINE))
-        return {rule: int(count) for rule, count in counts.items() if rule not in ("all", "total")}
+        return {rule: int(count) for rule, count in counts.items() if rule not in ("all", "total", *arguments)}
 
     @property
     def config(self) -> dict:
