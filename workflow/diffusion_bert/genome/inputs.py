@@ -41,9 +41,7 @@ def check_inputs(
     ]
     rows = []
     for (name, label, form), path in tracks:
-        counts: dict[str, int] = {}
-        for chrom, count in track_chromosomes(path, form).items():
-            counts[renamed.get(chrom, chrom)] = counts.get(renamed.get(chrom, chrom), 0) + count
+        counts = track_chromosomes(path, form, renamed)
         if not sum(counts.values()):
             problems.append(f"Track {name} has no peaks. Remove its line from the sheet or mend its source.")
         elif not any(counts.get(chrom) for chrom in chroms):

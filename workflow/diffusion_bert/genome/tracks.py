@@ -120,27 +120,6 @@ def track_chromosomes(
     return {name: number for name, number in counts.items() if number}
 
 
-def check_track(
-    path: str | Path,
-    *,
-    track: str,
-    chroms: Iterable[str],
-    format: str = "auto",
-    aliases: Mapping[str, str] | None = None,
-) -> dict[str, int]:
-    """``track_chromosomes``, with a UserError for a track without peaks or with none on the chromosomes asked for."""
-    counts, chroms = track_chromosomes(path, format, aliases), list(chroms)
-    if not counts:
-        raise UserError(f"Track {track} ({path}) has no peaks.", "Give another file, or remove the track's row.")
-    if not any(name in counts for name in chroms):
-        raise UserError(
-            f"Track {track} ({path}) has no peak on any chromosome in use ({_some(chroms)}); its chromosomes are "
-            f"called {_some(counts)}.",
-            "Name the chromosomes that it has, or give a table of aliases that maps its names to the genome's.",
-        )
-    return counts
-
-
 def read_aliases(path: str | Path, names: Iterable[str] | None = None) -> dict[str, str]:
     """Other names of chromosomes to the genome's, from a table with one chromosome a row (tabs; gzip is fine).
 
