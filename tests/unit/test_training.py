@@ -16,7 +16,7 @@ from diffusion_bert.tokens import BaseTokenizer
 from diffusion_bert.training import train as training
 from diffusion_bert.training.checkpoints import digest_of_weights, load_model_folder, save_model_folder
 from diffusion_bert.training.data import RowStream
-from diffusion_bert.training.optimiser import AveragedModel, Muon, learning_rate_at, optimisers, orthogonalised
+from diffusion_bert.training.optimiser import AveragedWeights, Muon, learning_rate_at, optimisers, orthogonalised
 from diffusion_bert.training.resume import FILE
 from diffusion_bert.training.train import steps_of, train
 
@@ -414,10 +414,17 @@ class TestOptimiser:
     def test_the_average(self):
         model = torch.nn.Linear(1, 1, bias=False)
         torch.nn.init.constant_(model.weight, 10.0)
-        average = AveragedModel(model, decay=0.5)
+        average = AveragedWeights(model, decay=0.5)
         torch.nn.init.constant_(model.weight, 20.0)
         average.update(step=0)
-        assert float(average.model.weight.detach()) == pytest.approx(19.0)  # 0.1 of the old at first
+        assert float(average.weights["weight"]) == pytest.approx(19.0)  # 0.1 of the old at first
         average.update(step=1000)
-        assert float(average.model.weight.detach()) == pytest.approx(19.5)
-        assert not average.model.weight.requires_grad
+        assert float(average.weights["weight"]) == pytest.approx(19.5)
+        with average.in_use():
+            assert float(model.weight.detach()) == pytest.approx(19.5)
+        assert float(model.weight.detach()) == 20.0
+
+    def test_what_is_frozen_is_neither_moved_nor_averaged(self):
+        model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+        model[0].requires_grad_(False)
+        assert set(AveragedWeights(model, 0.9).weights) == {"1.weight", "1.bias"}

@@ -1,7 +1,8 @@
 """What moves the weights: Muon or AdamW, the learning rate by step, and averaged weights."""
 
-import copy
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -68,7 +69,7 @@ def optimisers(
         if isinstance(module, nn.Embedding) or (isinstance(module, nn.Conv1d) and module.groups > 1):
             apart.add(id(module.weight))
     matrices, others = [], []
-    for parameter in model.parameters():
+    for parameter in trainable(model).values():
         (matrices if parameter.ndim >= 2 and id(parameter) not in apart else others).append(parameter)
     rest = {"params": others, "weight_decay": 0.0}
     if name == "muon":
@@ -96,21 +97,39 @@ def learning_rate_at(step: int, steps: int, peak: float, warmup_steps: int, deca
     raise ValueError(f"decay must be constant, linear or cosine, got {decay!r}")
 
 
-class AveragedModel:
-    """An exponential moving average of a model's weights: ``model`` is a copy that holds them.
+def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that training moves, by name; a shared one once."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+class AveragedWeights:
+    """An exponential moving average of a model's trainable parameters: ``weights``, by name.
 
     decay: of the average a step, 0 follows the weights exactly. It is lower in the first steps,
-    (1 + step) / (10 + step), so that the random start is forgotten.
+    (1 + step) / (10 + step), so that the random start is forgotten. What is frozen is not copied.
     """
 
     def __init__(self, source: nn.Module, decay: float):
         self.decay = decay
-        self.model = copy.deepcopy(source).eval().requires_grad_(False)
-        self._averages = list(self.model.parameters())
-        self._sources = list(source.parameters())
+        self._sources = trainable(source)
+        self.weights = {name: parameter.detach().clone() for name, parameter in self._sources.items()}
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Take in the weights after a step (from 0)."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self._averages, [p.detach() for p in self._sources], 1 - decay)
+        sources = [parameter.detach() for parameter in self._sources.values()]
+        torch._foreach_lerp_(list(self.weights.values()), sources, 1 - decay)
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Inside the block the model computes with the averages; its own weights are back once it ends."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    def _swap(self) -> None:
+        for name, parameter in self._sources.items():
+            parameter.data, self.weights[name] = self.weights[name], parameter.data

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from diffusion_bert.errors import UserError
 from diffusion_bert.tables import written_beside
+from diffusion_bert.training.optimiser import trainable
 
 FILE = "checkpoint.safetensors"
 log = logging.getLogger(__name__)
@@ -22,17 +23,21 @@ log = logging.getLogger(__name__)
 
 def save_checkpoint(
     folder: str | Path,
-    models: dict[str, nn.Module],
+    model: nn.Module,
     optimisers: list[torch.optim.Optimizer],
-    best: dict[str, Tensor],
+    weights: dict[str, dict[str, Tensor]],
     state: dict[str, Any],
 ) -> None:
-    """Write all that a run needs to go on. models: by name, the first one is that of the optimisers.
-    best: the weights of the best model so far. state: anything JSON holds exactly."""
-    tensors = {f"best.{name}": tensor for name, tensor in best.items()}
-    for kind, model in models.items():
-        tensors |= {f"{kind}.{name}": tensor for name, tensor in model.state_dict().items()}
-    for name, parameter in next(iter(models.values())).named_parameters():
+    """Write all that a run needs to go on: the model's trainable parameters and what the optimisers know of them.
+
+    weights: further sets of weights by name of the set (the average, the best so far). state: anything JSON holds
+    exactly. What is frozen is not written: the run that goes on has it from its start.
+    """
+    parameters = trainable(model)
+    tensors: dict[str, Tensor] = {f"model.{name}": parameter for name, parameter in parameters.items()}
+    for kind, named in weights.items():
+        tensors |= {f"{kind}.{name}": tensor for name, tensor in named.items()}
+    for name, parameter in parameters.items():
         for key, value in _owner(parameter, optimisers).state[parameter].items():
             tensors[f"optimiser.{key}.{name}"] = value
     tensors = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
@@ -41,9 +46,9 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    folder: str | Path, models: dict[str, nn.Module], optimisers: list[torch.optim.Optimizer], identity: dict[str, Any]
-) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
-    """Put models and optimisers in the state that was saved; (state, best weights), or None where nothing was saved.
+    folder: str | Path, model: nn.Module, optimisers: list[torch.optim.Optimizer], identity: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]] | None:
+    """Put model and optimisers in the state that was saved; (state, weights), or None where nothing was saved.
 
     identity: what state["identity"] must be, so that no run goes on from another one's weights: where it differs, the
     log says in what, and the run starts anew. Raises UserError where the file cannot be read.
@@ -61,20 +66,21 @@ def load_checkpoint(
         differ = sorted(k for k in identity if state["identity"].get(k) != identity[k])
         log.info("%s is of another run (%s), so training starts anew.", file, ", ".join(differ))
         return None
-
-    def named(kind: str) -> dict[str, Tensor]:
-        return {name.removeprefix(f"{kind}."): x for name, x in tensors.items() if name.startswith(f"{kind}.")}
-
-    for kind, model in models.items():
-        model.load_state_dict(named(kind), strict=True)
-    moments = named("optimiser")
-    for name, parameter in next(iter(models.values())).named_parameters():
-        _owner(parameter, optimisers).state[parameter] = {
-            key.removesuffix(f".{name}"): x.to(parameter.device)
-            for key, x in moments.items()
-            if key.endswith(f".{name}") and "." not in key.removesuffix(f".{name}")
-        }
-    return state, named("best")
+    parameters = trainable(model)
+    weights: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        kind, name = key.split(".", 1)
+        device = next(iter(parameters.values())).device
+        if kind != "optimiser":
+            weights.setdefault(kind, {})[name] = tensor.to(device)
+            continue
+        moment, name = name.split(".", 1)
+        parameter = parameters[name]
+        _owner(parameter, optimisers).state[parameter][moment] = tensor.to(device)
+    with torch.no_grad():
+        for name, tensor in weights.pop("model").items():
+            parameters[name].copy_(tensor)
+    return state, weights
 
 
 def _owner(parameter: nn.Parameter, optimisers: list[torch.optim.Optimizer]) -> torch.optim.Optimizer:

@@ -36,7 +36,7 @@ from diffusion_bert.tables import TRAINING, WINDOWS, empty, read_parquet
 from diffusion_bert.tokens import BaseTokenizer
 from diffusion_bert.training.checkpoints import save_model_folder
 from diffusion_bert.training.data import FixedMasks, RowStream, TokenisedWindows
-from diffusion_bert.training.optimiser import AveragedModel, learning_rate_at, optimisers
+from diffusion_bert.training.optimiser import AveragedWeights, learning_rate_at, optimisers, trainable
 from diffusion_bert.training.resume import FILE, load_checkpoint, save_checkpoint
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class _Run:
     validation: FixedMasks
     schedule: Schedule
     model: nn.Module
-    average: AveragedModel
+    average: AveragedWeights
     optimisers: list[torch.optim.Optimizer]
     steps: int
     every: int
@@ -114,10 +114,8 @@ class _Run:
     ) -> "_Run":
         frames = [read_parquet(path, WINDOWS) for path in (train_parquet, validation_parquet)]
         tokenizer = BaseTokenizer(sorted(frames[0]["label"].unique()))
-        windows, held_out = (
-            TokenisedWindows.of(frame, tokenizer, str(path), device)
-            for frame, path in zip(frames, (train_parquet, validation_parquet), strict=True)
-        )
+        windows = TokenisedWindows.of(frames[0], tokenizer, str(train_parquet), device, settings["reverse_complement"])
+        held_out = TokenisedWindows.of(frames[1], tokenizer, str(validation_parquet), device)
         steps = steps_of(settings, len(windows))
         torch.manual_seed(derive_seed(seed, "weights"))
         model = build_model(settings, tokenizer, int(windows.lengths.max())).to(device)
@@ -131,7 +129,7 @@ class _Run:
             validation=FixedMasks.of(held_out, settings["validation_windows"], seed, 4 * settings["batch_size"]),
             schedule=Schedule(settings["schedule"]),
             model=model,
-            average=AveragedModel(model, settings["ema"]),
+            average=AveragedWeights(model, settings["ema"]),
             optimisers=optimisers(model, settings["optimizer"], settings["learning_rate"], settings["weight_decay"]),
             steps=steps,
             every=settings["validate_every"] or max(1, steps // 20),
@@ -162,7 +160,7 @@ class _Run:
         stream = RowStream(len(self.windows), self.settings["batch_size"], derive_seed(self.seed, "rows"))
         device = self.windows.ids.device
         generator = torch.Generator(device=device)
-        losses = torch.zeros(self.every, device=device)  # bound of each step since the last validation, nats a token
+        losses = torch.zeros(self.every, device=device)  # bound of each step since the last validation, nats a base
         began = spoke = since = time.monotonic()
         first, tokens = self.step, 0
         while self.step < self.steps and not self.stopped_early():
@@ -190,7 +188,7 @@ class _Run:
                 spoke = now
 
     def one_step(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        """One update of the weights; the bound that the batch estimates, nats a token, as a tensor not waited for."""
+        """One update of the weights; the bound that the batch estimates, nats a base, as a tensor not waited for."""
         settings, tokenizer = self.settings, self.tokenizer
         draw = derive_seed(self.seed, "step", self.step)
         generator.manual_seed(draw)
@@ -202,16 +200,13 @@ class _Run:
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = rate
-        ids, attention, maskable = self.windows.training_batch(
-            rows, generator, settings["label_dropout"], settings["reverse_complement"]
-        )
+        ids, attention, maskable = self.windows.training_batch(rows, generator, settings["label_dropout"])
         t = stratified_times(len(rows), TIME_FLOOR, generator)
         inputs, masked = mask(ids, maskable, self.schedule.alpha(t), tokenizer.mask_id, generator)
         logits = self.model(input_ids=inputs, attention_mask=attention).logits
         nats = cross_entropy(logits, ids, masked, self.windows.is_base)
         weight = training_weight(self.schedule, t, settings["weighting"]["kind"], settings["weighting"]["max_weight"])
-        known = maskable.sum()
-        loss = (weight * nats).sum() / known
+        loss = (weight * nats).sum() / maskable.sum()
         self.model.zero_grad(set_to_none=True)
         loss.backward()
         if settings["clip"] is not None:
@@ -219,18 +214,24 @@ class _Run:
         for optimiser in self.optimisers:
             optimiser.step()
         self.average.update(self.step)
-        return (self.schedule.weight(t) * nats.detach()).sum() / known
+        return (self.schedule.weight(t) * nats.detach()).sum() / self.windows.known_bases[ids].sum()
 
-    @torch.inference_mode()
     def validate(self, train_bits: float) -> None:
-        """One row of the curve from the averaged weights, which are kept where they are the best so far."""
+        """One row of the curve from the averaged weights, which are kept where they are the best so far.
+
+        Bits a base are those of the tokens that a sequence is encoded as. With k-mers and BPE the same sequence can
+        be spelled in other tokens too, so the number bounds the bits of the sequence itself from above as well.
+        """
         total = torch.zeros((), dtype=torch.float64, device=self.windows.ids.device)
-        for inputs, ids, masked in self.validation.parts:
-            attention = (ids != self.tokenizer.pad_id).long()
-            logits = self.average.model(input_ids=inputs, attention_mask=attention).logits
-            nats = bound_of_counts(logits, ids, masked, self.windows.is_base)
-            total += (nats * self.windows.is_base[ids].sum(-1)).sum()
-        bits = float(total) / self.validation.tokens * BITS
+        self.model.eval()
+        with self.average.in_use(), torch.no_grad():
+            for inputs, ids, masked in self.validation.parts:
+                attention = (ids != self.tokenizer.pad_id).long()
+                logits = self.model(input_ids=inputs, attention_mask=attention).logits
+                nats = bound_of_counts(logits, ids, masked, self.windows.is_base)
+                total += (nats * self.windows.is_base[ids].sum(-1)).sum()
+        self.model.train()
+        bits = float(total) / self.validation.bases * BITS
         if not math.isfinite(bits):
             raise UserError(
                 f"step {self.step}: the validation bits a base are {bits}.",
@@ -248,7 +249,7 @@ class _Run:
         )
         if bits < self.best_bits:
             self.best_bits, self.best_step = bits, self.step
-            self.best = {name: x.detach().clone() for name, x in self.average.model.state_dict().items()}
+            self.best = {name: x.clone() for name, x in self.average.weights.items()}
 
     def stopped_early(self) -> bool:
         """Whether so many validations in a row were no better than the best."""
@@ -283,9 +284,6 @@ class _Run:
         parts.append(f"ends about {datetime.now() + timedelta(seconds=left):%H:%M:%S}")
         log.info("; ".join(parts))
 
-    def models(self) -> dict[str, nn.Module]:
-        return {"model": self.model, "average": self.average.model}
-
     def checkpoint(self, folder: str | Path | None) -> None:
         if folder is not None:
             state = {
@@ -295,21 +293,26 @@ class _Run:
                 "best_bits": self.best_bits,
                 "best_step": self.best_step,
             }
-            save_checkpoint(folder, self.models(), self.optimisers, self.best, state)
+            save_checkpoint(
+                folder, self.model, self.optimisers, {"average": self.average.weights, "best": self.best}, state
+            )
 
     def resume(self, folder: str | Path | None) -> None:
-        found = load_checkpoint(folder, self.models(), self.optimisers, self.identity) if folder is not None else None
+        found = load_checkpoint(folder, self.model, self.optimisers, self.identity) if folder is not None else None
         if found is not None:
-            state, best = found
+            state, weights = found
             self.step, self.curve = state["step"], state["curve"]
             self.best_bits, self.best_step = state["best_bits"], state["best_step"]
-            self.best = {name: x.to(self.windows.ids.device) for name, x in best.items()}
+            self.best = weights["best"]
+            self.average.weights.update(weights["average"])
             log.info("going on after step %d", self.step)
 
     def finish(self, folder: str | Path) -> pd.DataFrame:
         """Write the model folder with the best weights; the curve."""
         curve = pd.DataFrame(self.curve) if self.curve else empty(TRAINING)
-        self.average.model.load_state_dict(self.best, strict=True)
+        with torch.no_grad():
+            for name, parameter in trainable(self.model).items():
+                parameter.copy_(self.best[name])
         log.info("best validation: %.4f bits a base at step %d", self.best_bits, self.best_step)
         diffusion = {
             "schedule": asdict(self.schedule),
@@ -322,5 +325,5 @@ class _Run:
             "best_step": self.best_step,
             "validation_bits_per_base": self.best_bits,
         }
-        save_model_folder(folder, self.average.model, self.tokenizer, diffusion, curve)
+        save_model_folder(folder, self.model.eval(), self.tokenizer, diffusion, curve)
         return curve
