@@ -23,6 +23,9 @@ def bits_per_base(
     """(value, standard error), each (n,): an unbiased estimate of the negative evidence bound, an upper bound of
     -log2 p(sequence) / known bases.
 
+    With k-mers and BPE a sequence can be spelled in several ways. What is bounded is p of the tokens that it is encoded
+    as, which is at most p(sequence): the bound holds for the sequence too, and is looser.
+
     labels: one a sequence, None for the model without a label. samples: masks a sequence, at least 2; the shares that
     they mask are stratified over (0, 1], so the error, estimated as if they were independent, is on the safe side.
     The draws of a sequence depend on the seed and its place in the list, not on batch_size or the other sequences.
@@ -36,6 +39,7 @@ def bits_per_base(
     lengths = (ids != tokenizer.pad_id).sum(axis=1)
     value, error = np.full(len(sequences), np.nan), np.full(len(sequences), np.nan)
     known = tokenizer.is_base[ids].sum(axis=1)
+    tokens_per_base = known / np.maximum(tokenizer.known_bases[ids].sum(axis=1), 1)
     order = np.argsort(lengths, kind="stable")
     order = order[known[order] > 0]
     each = max(1, batch_size // samples)
@@ -56,7 +60,7 @@ def bits_per_base(
         log_p = denoiser.log_probs(torch.cat(inputs), batch_size=batch_size)
         repeated = true.to(denoiser.device).repeat_interleave(samples, dim=0)
         nats = bound_of_counts(log_p, repeated, torch.cat(masked).to(denoiser.device), denoiser.allowed)
-        estimates = nats.reshape(len(rows), samples).double().cpu().numpy() * BITS
+        estimates = nats.reshape(len(rows), samples).double().cpu().numpy() * BITS * tokens_per_base[rows, None]
         value[rows] = estimates.mean(axis=1)
         error[rows] = estimates.std(axis=1, ddof=1) / samples**0.5
     return value, error

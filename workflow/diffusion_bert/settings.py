@@ -28,6 +28,9 @@ TRACK_FORMATS = {
 }
 REMOTE = ("http://", "https://", "ftp://")
 ACCESSION = re.compile(r"^ENCFF[0-9]{3}[A-Z]{3}$")
+# What a model's backbone may be besides a published one: an architecture, trained from scratch.
+ARCHITECTURES = ("convnet", "bert", "dnabert2", "nucleotide_transformer")
+_HUB_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$")
 
 
 def load_config(config: Mapping[str, Any], files: list[str | Path], schema: Path) -> Config:
@@ -55,6 +58,16 @@ def load_config(config: Mapping[str, Any], files: list[str | Path], schema: Path
         if model["steps"] is not None:
             model["epochs"] = None
     problems = [f"{_where(place, lines)}{text}" for place, text in _contradictions(filled)]
+    for name, model in filled["models"].items():
+        if model["backbone"] in ARCHITECTURES:
+            continue
+        if "architecture" in plain["models"][name]:
+            place = ("models", name, "architecture")
+            problems.append(
+                f"{_where(place, lines)}{_dotted(place)} is given, but the backbone {model['backbone']} has its sizes. "
+                f"Remove architecture, or choose one of {', '.join(ARCHITECTURES)}.{_architecture(model['backbone'])}"
+            )
+        model["architecture"] = {}
     if problems:
         raise _all(problems)
     return filled
@@ -138,6 +151,31 @@ def format_of(source: str) -> str:
         if name.endswith(suffixes):
             return form
     return "auto"
+
+
+def is_hub_name(backbone: str) -> bool:
+    """Whether a backbone is to be fetched from Hugging Face: owner/name, and no folder here has that path."""
+    return _HUB_NAME.match(backbone) is not None and not Path(backbone).is_dir()
+
+
+def published_backbones(config: Config) -> dict[str, dict[str, Any]]:
+    """The backbones to be fetched, by a name that can be a folder's: ``source``, ``revision`` and ``code`` (whether the
+    Python code that lies beside the weights is fetched too)."""
+    found = {}
+    for model in config["models"].values():
+        if model["backbone"] not in ARCHITECTURES and is_hub_name(model["backbone"]):
+            found[backbone_folder(model)] = {
+                "source": model["backbone"],
+                "revision": model["revision"],
+                "code": model["trust_remote_code"],
+            }
+    return found
+
+
+def backbone_folder(model: Mapping[str, Any]) -> str:
+    """One folder's name for a published backbone at a revision."""
+    parts = [model["backbone"].replace("/", "--"), model["revision"], "code" if model["trust_remote_code"] else None]
+    return "--".join(re.sub(r"[^A-Za-z0-9_.-]", "_", part) for part in parts if part)
 
 
 def is_remote(source: str) -> bool:
@@ -375,6 +413,9 @@ def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
                 )
         for sampler in _twice(samplers):
             yield place, f"generate.runs.{model} names the sampler {sampler} twice. Remove one."
+    for name, model in config["models"].items():
+        for key, text in _backbone_problems(name, model):
+            yield ("models", name, key), text
     for name, sampler in config["samplers"].items():
         refine = sampler["refine"]
         if refine["passes"] and (refine["threshold"] is None) == (refine["fraction"] is None):
@@ -382,3 +423,57 @@ def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
                 ("samplers", name, "refine"),
                 f"samplers.{name}.refine needs threshold or fraction, one of the two. Set one of them.",
             )
+
+
+def _backbone_problems(name: str, model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a model's settings say of its backbone and cannot all be meant: (key, text)."""
+    backbone, key = model["backbone"], f"models.{name}"
+    if model["comb_factor"] is not None and model["label_dropout"] == 0:
+        yield (
+            "comb_factor",
+            f"{key}.comb_factor is set, but label_dropout is 0: a classifier that is shown the label learns nothing. "
+            "Raise label_dropout.",
+        )
+    if backbone in ARCHITECTURES:
+        kind = (model["tokenizer"] or {"kind": "bases"})["kind"]
+        if backbone == "convnet" and kind != "bases":
+            yield (
+                "tokenizer",
+                f"{key}.tokenizer.kind is {kind}, but a convnet reads single bases. "
+                "Remove tokenizer, or choose a transformer as backbone (bert, dnabert2, nucleotide_transformer).",
+            )
+        if model["reinit"] or model["revision"] or model["trust_remote_code"]:
+            what = next(k for k in ("reinit", "revision", "trust_remote_code") if model[k])
+            yield what, f"{key}.{what} is set, but {backbone} is trained from scratch. Remove {what}."
+        if model["finetune"]["method"] == "lora" or model["finetune"]["frozen_layers"]:
+            yield (
+                "finetune",
+                f"{key}.finetune is set, but {backbone} is trained from scratch: nothing is there to keep. "
+                "Remove finetune, or name a published backbone.",
+            )
+        return
+    if model["tokenizer"] is not None:
+        yield (
+            "tokenizer",
+            f"{key}.tokenizer is set, but the backbone {backbone} brings its own. Remove tokenizer.",
+        )
+    if not is_hub_name(backbone) and not (Path(backbone) / "config.json").is_file():
+        yield (
+            "backbone",
+            f"{key}.backbone is {backbone!r}: neither an architecture ({', '.join(ARCHITECTURES)}), nor a name on "
+            f"Hugging Face (owner/name), nor a folder with a config.json (working folder: {Path.cwd()}). "
+            f"Correct it.{_architecture(backbone)}",
+        )
+    if not is_hub_name(backbone) and model["revision"]:
+        yield "revision", f"{key}.revision is set, but {backbone} is a local folder. Remove revision."
+    if is_hub_name(backbone) and model["trust_remote_code"] and not model["revision"]:
+        yield (
+            "trust_remote_code",
+            f"{key}.trust_remote_code runs code from {backbone}, which may change at any time. "
+            "Set revision to the commit that you have read.",
+        )
+
+
+def _architecture(backbone: str) -> str:
+    close = difflib.get_close_matches(backbone, ARCHITECTURES, n=1, cutoff=0.6)
+    return f" Did you mean {close[0]}?" if close else ""

@@ -1,6 +1,6 @@
 """The tables that flow between the steps: their columns, stated once; one check; Parquet, TSV and FASTA.
 
-A table's columns are listed in order with a kind: ``text``, ``int``, ``float``. A kind with ``?`` may be null.
+A table's columns are listed in order with a kind: ``text``, ``int``, ``float``, ``vector`` (of floats). A kind with ``?`` may be null.
 Coordinates are bp, 0-based half-open. Sequences are upper case.
 """
 
@@ -72,6 +72,20 @@ EVALUATION: Columns = {
 # What a model thinks of each sequence of the matched sets: a bound on bits a base and its Monte Carlo error.
 MODEL_SCORES: Columns = {"set": "text", "name": "text", "bits_per_base": "float?", "standard_error": "float?"}
 
+# What a model makes of windows: one vector each. ``row`` is the window's row in its split's table, counted from 1.
+EMBEDDINGS: Columns = {"split": "text", "row": "int", "label": "text", "embedding": "vector"}
+
+# How well a linear classifier tells the labels apart from one kind of features.
+UNDERSTANDING: Columns = {
+    "features": "text",
+    "metric": "text",
+    "value": "float?",
+    "ci_low": "float?",
+    "ci_high": "float?",
+    "n": "int",
+    "note": "text?",
+}
+
 # The training curve: one row a validation.
 TRAINING: Columns = {
     "step": "int",
@@ -81,7 +95,15 @@ TRAINING: Columns = {
     "learning_rate": "float",
 }
 
-_DTYPES = {"text": "str", "int": "int64", "int?": "Int64", "float": "float64", "float?": "float64", "text?": "str"}
+_DTYPES = {
+    "vector": "object",
+    "text": "str",
+    "int": "int64",
+    "int?": "Int64",
+    "float": "float64",
+    "float?": "float64",
+    "text?": "str",
+}
 
 
 def check(frame: pd.DataFrame, columns: Columns, what: str) -> pd.DataFrame:

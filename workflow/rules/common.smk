@@ -12,9 +12,12 @@ from diffusion_bert.digests import code_digest
 from diffusion_bert.errors import UserError
 from diffusion_bert.genome.names import expand_chroms
 from diffusion_bert.settings import (
+    ARCHITECTURES,
+    backbone_folder,
     check_labels,
     check_sources,
     check_split,
+    is_hub_name,
     is_remote,
     load_config,
     read_track_sheet,
@@ -107,3 +110,23 @@ def per_run(*patterns):
 def model_folder(model):
     """The files of a trained model, which together can be given to other people."""
     return [f"results/models/{model}/{name}" for name in MODEL_FILES]
+
+
+def backbone_of(model):
+    """The folder of the published backbone that a model starts from; nothing for one from scratch."""
+    if model["backbone"] in ARCHITECTURES:
+        return None
+    if is_hub_name(model["backbone"]):
+        return f"resources/backbones/{backbone_folder(model)}"
+    return model["backbone"]
+
+
+def backbone_files(model):
+    """What a model's training needs of its backbone: the fetched folder's last file, or the files of a folder here."""
+    folder = backbone_of(model)
+    if folder is None:
+        return []
+    if is_hub_name(model["backbone"]):
+        return [f"{folder}/source.json"]
+    kinds = (".json", ".safetensors", ".bin", ".txt")
+    return sorted(str(file) for file in Path(folder).iterdir() if file.suffix in kinds)

@@ -5,6 +5,7 @@ rule train_model:
     input:
         train="results/splits/train.parquet",
         validation="results/splits/validation.parquet",
+        backbone=lambda wildcards: backbone_files(config["models"][wildcards.model]),
     output:
         *model_folder("{model}"),
         curve="results/models/{model}/training.tsv",
@@ -20,6 +21,7 @@ rule train_model:
         runtime=720,
     params:
         settings=lambda wildcards: config["models"][wildcards.model],
+        backbone=lambda wildcards: backbone_of(config["models"][wildcards.model]),
         seed=config["seed"],
         checkpoints="results/checkpoints/{model}",
         code=code("train_model"),

@@ -12,6 +12,7 @@ with reported(snakemake.log[0]):
         snakemake.input.validation,
         settings=snakemake.params.settings,
         seed=derive_seed(snakemake.params.seed, snakemake.rule, snakemake.wildcards.model),
+        backbone=snakemake.params.backbone,
         folder=Path(snakemake.output.curve).parent,
         checkpoint_folder=Path(snakemake.params.checkpoints),
     )

@@ -25,6 +25,7 @@ class ConvnetConfig(PretrainedConfig):
     """
 
     model_type = "diffusion_bert_convnet"
+    attribute_map = {"hidden_size": "width"}
 
     def __init__(
         self,
@@ -111,7 +112,8 @@ class _Block(nn.Module):
 
 
 class ConvnetForMaskedLM(PreTrainedModel):
-    """input_ids (B, T), attention_mask (B, T) -> logits (B, T, V)."""
+    """input_ids (B, T), attention_mask (B, T) -> logits (B, T, V), and on demand the state (B, T, C) that they are read
+    from, after the last norm, as the last (and only) one of ``hidden_states``."""
 
     config_class = ConvnetConfig
     base_model_prefix = "convnet"
@@ -145,6 +147,9 @@ class ConvnetForMaskedLM(PreTrainedModel):
             for branch in (module.mixer.out, module.ffn_out):
                 branch.weight.mul_((len(self.config.dilations) + self.config.attention_layers) ** -0.5)
 
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.tokens
+
     def get_output_embeddings(self) -> nn.Linear:
         return self.head
 
@@ -154,7 +159,13 @@ class ConvnetForMaskedLM(PreTrainedModel):
         offset = torch.arange(attention_mask.shape[-1], device=attention_mask.device) - BEFORE - length // 2
         return (offset + self.config.positions // 2 + BEFORE).clamp(0, self.config.positions + AROUND - 1)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, **unused) -> MaskedLMOutput:
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        **unused,
+    ) -> MaskedLMOutput:
         if attention_mask is None:
             attention_mask = (input_ids != self.config.pad_token_id).long()
         real = attention_mask.unsqueeze(-1).to(self.head.weight.dtype)
@@ -162,4 +173,5 @@ class ConvnetForMaskedLM(PreTrainedModel):
         h = h + self.label(input_ids[:, 1]).unsqueeze(1) + self.position(self.places(attention_mask))
         for block in self.blocks:
             h = block(h, real)
-        return MaskedLMOutput(logits=self.head(self.norm(h)))
+        h = self.norm(h)
+        return MaskedLMOutput(logits=self.head(h), hidden_states=(h,) if output_hidden_states else None)

@@ -38,13 +38,14 @@ def generate(
     of (denoiser, label, length, sampler, seed, its number), whatever the batches, up to float rounding of the forward
     pass. progress: called with (sequences done, sequences in all) after each batch.
 
-    Raises UserError for an unknown label, a length that the model cannot take, or a setting that will not do.
+    Raises UserError for an unknown label, a length that the model cannot take, a setting that will not do, or a
+    tokenizer whose tokens vary in length (BPE): a number of tokens is then no length.
     """
     settings = Sampler.from_settings(sampler)
     if len(labels) != len(lengths):
         raise ValueError(f"{len(labels)} labels, but {len(lengths)} lengths")
     denoiser.tokenizer.label_tokens(labels)  # refuses unknown ones before anything is computed
-    _check_lengths(lengths, longest_length(denoiser))
+    _check_lengths(lengths, denoiser)
     indices = range(first_index, first_index + len(labels))
     seeds = [derive_seed(seed, index) for index in indices]
     sequences = [""] * len(labels)
@@ -89,19 +90,38 @@ def batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
 
 
 def longest_length(denoiser: Denoiser) -> int | None:
-    """The longest sequence (bp) that the model has positions for; None where its config states no limit."""
+    """The longest sequence (bp) that the model has positions for, all of its tokens being the longest of the
+    vocabulary; None where its config states no limit. A shorter one may still need more tokens."""
+    tokens = _most_tokens(denoiser)
+    return None if tokens is None else tokens * int(denoiser.tokenizer.known_bases.max())
+
+
+def _most_tokens(denoiser: Denoiser) -> int | None:
     positions = getattr(getattr(denoiser.model, "config", None), "max_position_embeddings", None)
     return None if positions is None else positions - denoiser.tokenizer.extra_tokens
 
 
-def _check_lengths(lengths: Sequence[int], longest: int | None) -> None:
-    for length in lengths:
+def _check_lengths(lengths: Sequence[int], denoiser: Denoiser) -> None:
+    most, longest = _most_tokens(denoiser), longest_length(denoiser)
+    for length in sorted(set(lengths)):
         if length < 1:
             raise UserError(f"A sequence of {length} bp was asked for.", "Ask for lengths of at least 1 bp.")
+        layout = denoiser.tokenizer.layout(length)
+        if layout is None:
+            raise UserError(
+                f"A sequence of {length} bp was asked for, but the model's tokens (BPE) vary in length: exact lengths "
+                "are not possible with them.",
+                "Generate with a model of single bases or k-mers.",
+            )
         if longest is not None and length > longest:
             raise UserError(
                 f"A sequence of {length} bp was asked for, but the model takes at most {longest} bp.",
                 f"Ask for at most {longest} bp, or train a model on wider windows.",
+            )
+        if most is not None and len(layout) > most:
+            raise UserError(
+                f"A sequence of {length} bp was asked for, which is {len(layout)} tokens; the model takes {most}.",
+                f"Ask for {length - length % int(layout[0])} bp, or train a model on wider windows.",
             )
 
 
@@ -111,7 +131,7 @@ def _generate_batch(
 ) -> list[str]:
     predictor = Predictor(denoiser, labels, length, sampler.guidance)
     keys = torch.tensor(seeds, dtype=torch.int64, device=predictor.device)
-    tokens = torch.full((len(labels), length), predictor.mask_id, dtype=torch.int64, device=predictor.device)
+    tokens = torch.full((len(labels), predictor.tokens), predictor.mask_id, dtype=torch.int64, device=predictor.device)
     masked = torch.ones_like(tokens, dtype=torch.bool)
     fractions = revealed_fractions(denoiser.schedule, sampler.steps, predictor.device)
     tokens = fill(tokens, masked, predictor, sampler, fractions, keys, round_=0)

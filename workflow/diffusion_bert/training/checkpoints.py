@@ -16,7 +16,7 @@ from diffusion_bert.diffusion import Schedule, restrict
 from diffusion_bert.errors import UserError
 from diffusion_bert.reproducible import best_device
 from diffusion_bert.tables import TRAINING, write_tsv
-from diffusion_bert.tokens import BaseTokenizer
+from diffusion_bert.tokens import Tokenizer, load_tokenizer
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Denoiser:
     """
 
     model: nn.Module
-    tokenizer: BaseTokenizer
+    tokenizer: Tokenizer
     schedule: Schedule = field(default_factory=Schedule)
     settings: dict[str, Any] = field(default_factory=dict)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -73,7 +73,7 @@ def digest_of_weights(model: nn.Module) -> str:
 def save_model_folder(
     folder: str | Path,
     model: nn.Module,
-    tokenizer: BaseTokenizer,
+    tokenizer: Tokenizer,
     diffusion: dict[str, Any],
     curve: pd.DataFrame | None = None,
 ) -> None:
@@ -122,7 +122,7 @@ def load_model_folder(folder: str | Path, device: str = "auto") -> Denoiser:
         raise UserError(f"{folder}: diffusion.json is missing, so the folder is not complete.", remedy) from None
     except (KeyError, TypeError, ValueError):
         raise UserError(f"{folder / 'diffusion.json'} does not describe a diffusion model.", remedy) from None
-    tokenizer = BaseTokenizer.load(folder)
+    tokenizer = load_tokenizer(folder)
     model = open_model(folder)
     if model.config.vocab_size != tokenizer.vocab_size:
         raise UserError(

@@ -9,77 +9,94 @@ from torch import Tensor
 
 from diffusion_bert.diffusion import mask_counts, stratified_counts
 from diffusion_bert.errors import UserError
+from diffusion_bert.genome.splits import reverse_complements
 from diffusion_bert.seeds import derive_seed
-from diffusion_bert.tokens import BaseTokenizer
+from diffusion_bert.tokens import Tokenizer
 
 
 @dataclass
 class TokenisedWindows:
-    """Framed rows [CLS] label x1..xL [SEP] (PAD...) of all windows.
+    """Framed rows [CLS] label x1..xT [SEP] (PAD...) of all windows.
 
-    ids: (n, T) in the tokenizer's dtype, on the device. lengths: (n,) tokens of DNA, int64 on the CPU, so that a batch
-    is cut to its longest row without asking the device. flippable: (n,) bool, windows of unknown strand.
+    strands: (S, n, T) in the tokenizer's dtype, on the device. S is 1, or 2 where windows of unknown strand are read on
+    either: then [1] holds the reverse complements of those, and once more the others. Both are tokenised, as the tokens
+    of a reverse complement are not, in general, those of the sequence turned round. lengths: (n,) tokens of DNA, of the
+    longer strand, int64 on the CPU, so that a batch is cut to its longest row without asking the device.
     """
 
-    tokenizer: BaseTokenizer
-    ids: Tensor
+    tokenizer: Tokenizer
+    strands: Tensor
     lengths: Tensor
-    flippable: Tensor
 
     def __post_init__(self):
-        device = self.ids.device
+        device = self.strands.device
         self.is_base = torch.from_numpy(self.tokenizer.is_base).to(device)
-        self.complement = torch.from_numpy(self.tokenizer.complement).to(device)
+        self.known_bases = torch.from_numpy(self.tokenizer.known_bases).to(device)
 
     @classmethod
-    def of(cls, windows: pd.DataFrame, tokenizer: BaseTokenizer, what: str, device: torch.device) -> "TokenisedWindows":
+    def of(
+        cls,
+        windows: pd.DataFrame,
+        tokenizer: Tokenizer,
+        what: str,
+        device: torch.device,
+        reverse_complement: bool = False,
+    ) -> "TokenisedWindows":
         """From a WINDOWS frame; UserError, naming ``what`` (a path), where it is empty or holds a sequence without a
-        known base."""
+        known base. reverse_complement: whether a training batch reads windows of unknown strand on a random one."""
         remedy = "Widen the split or relax the filters, so that windows remain."
         if not len(windows):
             raise UserError(f"{what}: there is no window in it.", remedy)
-        dna = tokenizer.encode(windows["sequence"].tolist())
-        blank = np.flatnonzero(~tokenizer.is_base[dna].any(axis=1))
+        sequences = windows["sequence"].to_numpy(dtype=object, copy=True)
+        encoded = [tokenizer.encode(sequences)]
+        blank = np.flatnonzero(~tokenizer.is_base[encoded[0]].any(axis=1))
         if blank.size:
             raise UserError(
                 f"{what}: window {blank[0] + 1} has no known base.",
                 "Filter out windows that consist of N (windows: max_n).",
             )
-        ids, attention = tokenizer.frame(dna, windows["label"].tolist(), dtype=tokenizer.dtype)
-        return cls(
-            tokenizer,
-            torch.from_numpy(ids).to(device),
-            torch.from_numpy(attention.sum(axis=1, dtype=np.int64) - tokenizer.extra_tokens),
-            torch.from_numpy(windows["strand"].eq(".").to_numpy().copy()).to(device),
-        )
+        turned = windows["strand"].eq(".").to_numpy()
+        if reverse_complement and turned.any():
+            sequences[turned] = reverse_complements(sequences[turned])
+            encoded.append(tokenizer.encode(sequences))
+        framed = [tokenizer.frame(ids, windows["label"].tolist(), dtype=tokenizer.dtype)[0] for ids in encoded]
+        longest = max(ids.shape[1] for ids in framed)
+        strands = np.full((len(framed), len(windows), longest), tokenizer.pad_id, dtype=tokenizer.dtype)
+        for strand, ids in zip(strands, framed, strict=True):
+            strand[:, : ids.shape[1]] = ids
+        lengths = (strands != tokenizer.pad_id).sum(axis=2, dtype=np.int64).max(axis=0) - tokenizer.extra_tokens
+        tensor = torch.from_numpy(strands).to(device)
+        if reverse_complement:
+            tensor = tensor.expand(2, -1, -1)  # where no strand is unknown, both are the same memory
+        return cls(tokenizer, tensor, torch.from_numpy(lengths))
 
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def rows(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(input_ids, attention_mask, maskable) of rows (B,) int64 on the CPU; no longer than the longest of them."""
+    @property
+    def ids(self) -> Tensor:
+        """(n, T): the windows as they lie in the table."""
+        return self.strands[0]
+
+    def rows(self, rows: Tensor, turned: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """(input_ids, attention_mask, maskable) of rows (B,) int64 on the CPU; no longer than the longest of them.
+
+        turned: (B,) bool on the device, rows to read on the other strand where theirs is unknown; needs S = 2.
+        """
         longest = int(self.lengths[rows].max()) + self.tokenizer.extra_tokens
-        ids = self.ids[rows.to(self.ids.device), :longest].long()
+        strand = 0 if turned is None else turned.long()
+        ids = self.strands[strand, rows.to(self.strands.device), :longest].long()
         return ids, (ids != self.tokenizer.pad_id).long(), self.is_base[ids]
 
-    def flip(self, ids: Tensor, flipped: Tensor) -> Tensor:
-        """ids (B, T) with the DNA of the rows flipped (B,) bool replaced by its reverse complement."""
-        length = (ids != self.tokenizer.pad_id).sum(-1, keepdim=True) - self.tokenizer.extra_tokens
-        place = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
-        inside = (place >= 2) & (place < 2 + length)
-        turned = self.complement[ids.gather(1, torch.where(inside, length + 3 - place, place))]
-        return torch.where(flipped.unsqueeze(-1), turned, ids)
-
     def training_batch(
-        self, rows: Tensor, generator: torch.Generator, label_dropout: float, reverse_complement: bool
+        self, rows: Tensor, generator: torch.Generator, label_dropout: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """``rows`` with labels dropped at random and windows of unknown strand read on a random strand."""
-        ids, attention, maskable = self.rows(rows)
-        device = ids.device
-        if reverse_complement:
-            flipped = torch.rand(len(rows), generator=generator, device=device) < 0.5
-            ids = self.flip(ids, flipped & self.flippable[rows.to(device)])
-            maskable = self.is_base[ids]
+        """``rows`` with labels dropped at random and, where both strands are there, each on a random one."""
+        device = self.strands.device
+        turned = None
+        if len(self.strands) == 2:
+            turned = torch.rand(len(rows), generator=generator, device=device) < 0.5
+        ids, attention, maskable = self.rows(rows, turned)
         if label_dropout > 0:
             dropped = torch.rand(len(rows), generator=generator, device=device) < label_dropout
             ids[:, 1] = torch.where(dropped, self.tokenizer.no_label_id, ids[:, 1])
@@ -116,10 +133,11 @@ class RowStream:
 
 @dataclass
 class FixedMasks:
-    """Validation on the same windows, times and masks every time: parts of (ids with [MASK], true ids, masked)."""
+    """Validation on the same windows, times and masks every time: parts of (ids with [MASK], true ids, masked), and the
+    known bases in all of them (bp)."""
 
     parts: list[tuple[Tensor, Tensor, Tensor]]
-    tokens: int
+    bases: int
 
     @classmethod
     def of(cls, windows: TokenisedWindows, most: int | None, seed: int, batch_size: int) -> "FixedMasks":
@@ -139,5 +157,5 @@ class FixedMasks:
             counts = stratified_counts(tokens, share)
             inputs, masked = mask_counts(ids, maskable, counts, windows.tokenizer.mask_id, generator)
             parts.append(tuple(x.to(windows.ids.device) for x in (inputs, ids, masked)))
-            total += int(tokens.sum())
+            total += int(windows.known_bases.cpu()[ids].sum())
         return cls(parts, total)

@@ -114,6 +114,10 @@ class AveragedWeights:
         self._sources = trainable(source)
         self.weights = {name: parameter.detach().clone() for name, parameter in self._sources.items()}
 
+    def sources(self) -> list[nn.Parameter]:
+        """The parameters that are averaged: all that training moves."""
+        return list(self._sources.values())
+
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Take in the weights after a step (from 0)."""

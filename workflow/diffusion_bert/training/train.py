@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from diffusion_bert.backbones.load import build_model
+from diffusion_bert.backbones.classifier import add_classifier, class_logits
 from diffusion_bert.diffusion import (
     BITS,
     Schedule,
@@ -33,11 +33,13 @@ from diffusion_bert.errors import UserError
 from diffusion_bert.reproducible import best_device, reproducible
 from diffusion_bert.seeds import derive_seed
 from diffusion_bert.tables import TRAINING, WINDOWS, empty, read_parquet
-from diffusion_bert.tokens import BaseTokenizer
+from diffusion_bert.tokens import Tokenizer
+from diffusion_bert.training.adapt import adapt, cost, without_adapters
 from diffusion_bert.training.checkpoints import save_model_folder
 from diffusion_bert.training.data import FixedMasks, RowStream, TokenisedWindows
 from diffusion_bert.training.optimiser import AveragedWeights, learning_rate_at, optimisers, trainable
 from diffusion_bert.training.resume import FILE, load_checkpoint, save_checkpoint
+from diffusion_bert.training.start import refuse_worse_than_guess, starting_model, starting_tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,7 @@ def train(
     seed: int,
     folder: str | Path,
     *,
+    backbone: str | Path | None = None,
     checkpoint_folder: str | Path | None = None,
     device: str = "auto",
     threads: int | None = None,
@@ -60,6 +63,7 @@ def train(
     """Train a model on WINDOWS tables, write its folder, return its curve (TRAINING rows).
 
     settings: a model's config entry with all defaults filled in. seed: already derived for this model.
+    backbone: the folder of the masked language model to start from; None starts from scratch.
     checkpoint_folder: where the state of the run is kept at each validation and found again after a kill; removed from
     there once the model folder is complete. threads: of the CPU, by default the fixed number of ``reproducible``.
     progress: called after each step with (steps done, steps in all).
@@ -68,7 +72,7 @@ def train(
     settings contradict each other, or the loss is no longer a number.
     """
     with reproducible() if threads is None else reproducible(threads), torch.random.fork_rng():
-        run = _Run.set_up(train_parquet, validation_parquet, settings, seed, best_device(device))
+        run = _Run.set_up(train_parquet, validation_parquet, settings, seed, backbone, best_device(device))
         run.resume(checkpoint_folder)
         run.go(checkpoint_folder, progress)
         curve = run.finish(folder)
@@ -92,7 +96,7 @@ def steps_of(settings: Mapping[str, Any], windows: int) -> int:
 class _Run:
     settings: Mapping[str, Any]
     seed: int
-    tokenizer: BaseTokenizer
+    tokenizer: Tokenizer
     windows: TokenisedWindows
     validation: FixedMasks
     schedule: Schedule
@@ -110,17 +114,32 @@ class _Run:
 
     @classmethod
     def set_up(
-        cls, train_parquet: str | Path, validation_parquet: str | Path, settings: Mapping[str, Any], seed: int, device
+        cls,
+        train_parquet: str | Path,
+        validation_parquet: str | Path,
+        settings: Mapping[str, Any],
+        seed: int,
+        backbone: str | Path | None,
+        device: torch.device,
     ) -> "_Run":
         frames = [read_parquet(path, WINDOWS) for path in (train_parquet, validation_parquet)]
-        tokenizer = BaseTokenizer(sorted(frames[0]["label"].unique()))
-        windows = TokenisedWindows.of(frames[0], tokenizer, str(train_parquet), device, settings["reverse_complement"])
+        backbone = None if backbone is None else Path(backbone)
+        tokenizer = starting_tokenizer(
+            settings, backbone, frames[0]["sequence"].tolist(), sorted(frames[0]["label"].unique())
+        )
+        windows = TokenisedWindows.of(
+            frames[0], tokenizer, str(train_parquet), device, reverse_complement=settings["reverse_complement"]
+        )
         held_out = TokenisedWindows.of(frames[1], tokenizer, str(validation_parquet), device)
         steps = steps_of(settings, len(windows))
-        torch.manual_seed(derive_seed(seed, "weights"))
-        model = build_model(settings, tokenizer, int(windows.lengths.max())).to(device)
-        model.train()
-        data = hashlib.sha256(windows.ids.cpu().numpy().tobytes() + held_out.ids.cpu().numpy().tobytes()).hexdigest()
+        model = starting_model(settings, backbone, tokenizer, int(windows.lengths.max()), seed).to(device)
+        if backbone is not None and not settings["reinit"]:
+            refuse_worse_than_guess(model, held_out, backbone, seed)
+        if settings["comb_factor"] is not None:
+            add_classifier(model, len(tokenizer.labels))
+        adapt(model, settings["finetune"], tokenizer.no_label_id)
+        data = hashlib.sha256(windows.strands.cpu().contiguous().numpy().tobytes())
+        data.update(held_out.ids.cpu().numpy().tobytes())
         run = cls(
             settings=settings,
             seed=seed,
@@ -133,7 +152,7 @@ class _Run:
             optimisers=optimisers(model, settings["optimizer"], settings["learning_rate"], settings["weight_decay"]),
             steps=steps,
             every=settings["validate_every"] or max(1, steps // 20),
-            identity={"seed": seed, "windows": data, **settings},
+            identity={"seed": seed, "windows": data.hexdigest(), **settings},
         )
         run.say_what_is_trained(device)
         return run
@@ -141,23 +160,24 @@ class _Run:
     def say_what_is_trained(self, device: torch.device) -> None:
         n, tokens = len(self.windows), int(self.windows.lengths.sum())
         batches = self.steps * self.settings["batch_size"] / n
-        log.info(
-            "%s with %s parameters on %s, %d threads",
-            self.settings["backbone"],
-            f"{sum(p.numel() for p in self.model.parameters()):,}",
-            device,
-            torch.get_num_threads(),
-        )
+        log.info("%s on %s, %d threads", self.settings["backbone"], device, torch.get_num_threads())
         log.info(
             "%s windows (%s tokens an epoch), labels: %s", f"{n:,}", f"{tokens:,}", ", ".join(self.tokenizer.labels)
         )
         log.info("%s steps of %d windows = %.2f epochs", f"{self.steps:,}", self.settings["batch_size"], batches)
+        rows, generator = self.stream().rows(0), torch.Generator(device=device)
+        price, seconds = cost(self.model, lambda: self.losses(rows, generator)[0])
+        log.info("%s, about %s in all", price, timedelta(seconds=round(seconds * self.steps)))
         if device.type == "cpu":
             log.info("no accelerator answers: training runs on the CPU, and this log says when it will end")
 
+    def stream(self) -> RowStream:
+        """Which rows each step takes."""
+        return RowStream(len(self.windows), self.settings["batch_size"], derive_seed(self.seed, "rows"))
+
     def go(self, checkpoint_folder: str | Path | None, progress: Callable[[int, int], None] | None) -> None:
         """All steps that are left, with validation every so often and at the end."""
-        stream = RowStream(len(self.windows), self.settings["batch_size"], derive_seed(self.seed, "rows"))
+        stream = self.stream()
         device = self.windows.ids.device
         generator = torch.Generator(device=device)
         losses = torch.zeros(self.every, device=device)  # bound of each step since the last validation, nats a base
@@ -189,32 +209,47 @@ class _Run:
 
     def one_step(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """One update of the weights; the bound that the batch estimates, nats a base, as a tensor not waited for."""
-        settings, tokenizer = self.settings, self.tokenizer
-        draw = derive_seed(self.seed, "step", self.step)
-        generator.manual_seed(draw)
-        if settings["dropout"] > 0:
-            torch.manual_seed(draw)
+        settings = self.settings
         rate = learning_rate_at(
             self.step, self.steps, settings["learning_rate"], settings["warmup_steps"], settings["decay"]
         )
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = rate
-        ids, attention, maskable = self.windows.training_batch(rows, generator, settings["label_dropout"])
-        t = stratified_times(len(rows), TIME_FLOOR, generator)
-        inputs, masked = mask(ids, maskable, self.schedule.alpha(t), tokenizer.mask_id, generator)
-        logits = self.model(input_ids=inputs, attention_mask=attention).logits
-        nats = cross_entropy(logits, ids, masked, self.windows.is_base)
-        weight = training_weight(self.schedule, t, settings["weighting"]["kind"], settings["weighting"]["max_weight"])
-        loss = (weight * nats).sum() / maskable.sum()
+        loss, bound = self.losses(rows, generator)
         self.model.zero_grad(set_to_none=True)
         loss.backward()
         if settings["clip"] is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), settings["clip"])
+            nn.utils.clip_grad_norm_(self.average.sources(), settings["clip"])
         for optimiser in self.optimisers:
             optimiser.step()
         self.average.update(self.step)
-        return (self.schedule.weight(t) * nats.detach()).sum() / self.windows.known_bases[ids].sum()
+        return bound
+
+    def losses(self, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """(what the step makes smaller, the bound in nats a base without a gradient) of rows (B,), on the device."""
+        settings, tokenizer, windows = self.settings, self.tokenizer, self.windows
+        draw = derive_seed(self.seed, "step", self.step)
+        generator.manual_seed(draw)
+        torch.manual_seed(draw)  # dropout
+        ids, attention, maskable = windows.training_batch(rows, generator, settings["label_dropout"])
+        t = stratified_times(len(rows), TIME_FLOOR, generator)
+        inputs, masked = mask(ids, maskable, self.schedule.alpha(t), tokenizer.mask_id, generator)
+        joint = settings["comb_factor"] is not None
+        out = self.model(input_ids=inputs, attention_mask=attention, output_hidden_states=joint)
+        nats = cross_entropy(out.logits, ids, masked, windows.is_base)
+        weight = training_weight(self.schedule, t, settings["weighting"]["kind"], settings["weighting"]["max_weight"])
+        loss = (weight * nats).sum() / maskable.sum()
+        if joint:
+            loss = settings["comb_factor"] * loss + self.classification_loss(out.hidden_states, ids, rows)
+        return loss, (self.schedule.weight(t) * nats.detach()).sum() / windows.known_bases[ids].sum()
+
+    def classification_loss(self, hidden_states: tuple[Tensor, ...], ids: Tensor, rows: Tensor) -> Tensor:
+        """Mean cross entropy of the labels (nats) over the rows whose label is withheld; the others show it."""
+        withheld = ids[:, 1] == self.tokenizer.no_label_id
+        label = self.windows.ids[rows.to(ids.device), 1].long() - (self.tokenizer.no_label_id + 1)
+        nats = nn.functional.cross_entropy(class_logits(self.model, hidden_states), label, reduction="none")
+        return (nats * withheld).sum() / withheld.sum().clamp(min=1)
 
     def validate(self, train_bits: float) -> None:
         """One row of the curve from the averaged weights, which are kept where they are the best so far.
@@ -313,6 +348,7 @@ class _Run:
         with torch.no_grad():
             for name, parameter in trainable(self.model).items():
                 parameter.copy_(self.best[name])
+        without_adapters(self.model)
         log.info("best validation: %.4f bits a base at step %d", self.best_bits, self.best_step)
         diffusion = {
             "schedule": asdict(self.schedule),

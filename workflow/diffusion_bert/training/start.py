@@ -1,0 +1,109 @@
+"""Where a training run starts: the tokenizer, and the model before its first step.
+
+A model starts from scratch (an architecture with random weights) or from a backbone: the folder of a published or local
+masked language model. A backbone brings its tokenizer; labels are added to both.
+"""
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import torch
+
+from diffusion_bert.backbones.load import build_model, open_model
+from diffusion_bert.diffusion import cross_entropy, mask
+from diffusion_bert.errors import UserError
+from diffusion_bert.seeds import derive_seed
+from diffusion_bert.tokens import BaseTokenizer, BpeTokenizer, KmerTokenizer, Tokenizer, load_tokenizer
+from diffusion_bert.training.data import TokenisedWindows
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+log = logging.getLogger(__name__)
+
+GUESSED_WINDOWS = 64
+
+
+def starting_tokenizer(
+    settings: Mapping[str, Any], backbone: Path | None, sequences: Sequence[str], labels: Sequence[str]
+) -> Tokenizer:
+    """The backbone's own tokenizer with labels added, or the one that the settings name.
+
+    settings: ``tokenizer`` of a model's config entry (``kind``: bases, kmers or bpe; ``k``; ``vocabulary_size``), or
+    null for the backbone's own, without a backbone single bases. sequences: training windows, on which BPE is trained.
+    """
+    if backbone is not None:
+        return load_tokenizer(backbone).with_labels(labels)
+    chosen = settings["tokenizer"] or {"kind": "bases"}
+    if chosen["kind"] == "kmers":
+        return KmerTokenizer(chosen["k"], labels)
+    if chosen["kind"] == "bpe":
+        return BpeTokenizer.trained(sequences, chosen["vocabulary_size"], labels)
+    return BaseTokenizer(labels)
+
+
+def starting_model(
+    settings: Mapping[str, Any], backbone: Path | None, tokenizer: Tokenizer, max_length: int, seed: int
+) -> "PreTrainedModel":
+    """The model before its first step, on the CPU, in training mode; the same for the same seed.
+
+    settings: a model's config entry. backbone: its folder, or None to start from scratch; with ``reinit`` only the
+    backbone's architecture is taken. max_length: the longest window in tokens of DNA.
+    Raises UserError where the backbone cannot be opened.
+    """
+    torch.manual_seed(derive_seed(seed, "weights"))
+    if backbone is None:
+        return build_model(settings, tokenizer, max_length).train()
+    model = open_model(backbone, trust_remote_code=settings["trust_remote_code"])
+    if settings["reinit"]:
+        model = type(model)(model.config)
+    if model.config.vocab_size != tokenizer.vocab_size:
+        # No mean of the old rows: labels are no average token, and transformers would write about it in every log.
+        model.resize_token_embeddings(tokenizer.vocab_size, mean_resizing=False)
+    return model.train()
+
+
+def starting_point(
+    windows: pd.DataFrame, settings: Mapping[str, Any], backbone: Path | None, seed: int
+) -> tuple["PreTrainedModel", Tokenizer]:
+    """(model, tokenizer) from which ``train`` with these training windows, settings and seed starts."""
+    sequences = windows["sequence"].tolist()
+    tokenizer = starting_tokenizer(settings, backbone, sequences, sorted(windows["label"].unique()))
+    longest = int((tokenizer.encode(sequences) != tokenizer.pad_id).sum(axis=1).max())
+    return starting_model(settings, backbone, tokenizer, longest, seed), tokenizer
+
+
+@torch.inference_mode()
+def refuse_worse_than_guess(model: "PreTrainedModel", windows: TokenisedWindows, backbone: Path, seed: int) -> None:
+    """UserError where a published backbone predicts masked tokens of real DNA no better than a uniform guess: its
+    weights are then not what its config and tokenizer say they are.
+
+    15 % of the tokens of some windows are masked, as the published models were trained, and no label is shown. Nats a
+    masked token are compared with those of the uniform distribution over the tokens that spell DNA.
+    """
+    tokenizer = windows.tokenizer
+    generator = torch.Generator().manual_seed(derive_seed(seed, "guess"))
+    chosen = torch.randperm(len(windows), generator=generator)[:GUESSED_WINDOWS]
+    ids, _, maskable = (x.cpu() for x in windows.rows(chosen))
+    kept = torch.arange(ids.shape[1]) != 1
+    ids, maskable = ids[:, kept], maskable[:, kept]
+    inputs, masked = mask(ids, maskable, torch.full((len(ids),), 0.85), tokenizer.mask_id, generator)
+    device = windows.strands.device
+    training = model.training
+    model.eval()
+    logits = model(input_ids=inputs.to(device), attention_mask=(inputs != tokenizer.pad_id).long().to(device)).logits
+    model.train(training)
+    nats = cross_entropy(logits, ids.to(device), masked.to(device), windows.is_base).sum() / masked.sum().clamp(min=1)
+    guess = math.log(len(tokenizer.base_ids))
+    log.info("%s: %.2f nats a masked token before training; a uniform guess has %.2f", backbone, float(nats), guess)
+    if not float(nats) < guess:
+        raise UserError(
+            f"{backbone}: on masked tokens of the validation windows the backbone does no better than a uniform guess "
+            f"({float(nats):.2f} against {guess:.2f} nats a token), so its weights or its tokenizer are not those of a "
+            "trained model of DNA.",
+            "Get the folder anew; to train the architecture from random weights set reinit: true.",
+        )
