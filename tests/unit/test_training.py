@@ -22,6 +22,12 @@ from diffusion_bert.training.train import steps_of, train
 
 SETTINGS = {
     "backbone": "convnet",
+    "revision": None,
+    "trust_remote_code": False,
+    "reinit": False,
+    "tokenizer": None,
+    "finetune": {"method": "full", "rank": 2, "alpha": 4, "dropout": 0.0, "frozen_layers": 0},
+    "comb_factor": None,
     "architecture": {
         "width": 16,
         "stem_channels": 4,
@@ -120,7 +126,7 @@ class TestTrainSaveLoad:
         assert "step 60 of 60; training" in caplog.text
         assert "bits a base" in caplog.text
         assert "ends about" in caplog.text
-        assert "convnet with 7,116 parameters" in caplog.text
+        assert "7,116 parameters, all trained" in caplog.text
         assert "200 windows (2,400 tokens an epoch), labels: a, b" in caplog.text
 
     def test_the_seed_decides_every_byte(self, data, tmp_path):
@@ -258,7 +264,9 @@ class TestBadStates:
 
         def poisoned(schedule, t, *rest):
             calls.append(1)
-            return real(schedule, t, *rest) * (float("nan") if len(calls) == 13 else 1)
+            return real(schedule, t, *rest) * (
+                float("nan") if len(calls) == 14 else 1
+            )  # the first is that which tells the cost
 
         monkeypatch.setattr(training, "training_weight", poisoned)
         with pytest.raises(UserError) as error:

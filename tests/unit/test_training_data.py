@@ -2,7 +2,7 @@ import pytest
 import torch
 from toy_windows import windows
 
-from diffusion_bert.tokens import BaseTokenizer
+from diffusion_bert.tokens import BaseTokenizer, BpeTokenizer, KmerTokenizer
 from diffusion_bert.training.data import FixedMasks, RowStream, TokenisedWindows
 
 
@@ -10,7 +10,7 @@ class TestData:
     @pytest.fixture
     def tokenised(self):
         frame = windows(["ACGTN", "AACC", "GAT"], ["a", "b", "a"], strands=[".", "+", "."])
-        return TokenisedWindows.of(frame, BaseTokenizer(["a", "b"]), "windows", torch.device("cpu"))
+        return TokenisedWindows.of(frame, BaseTokenizer(["a", "b"]), "windows", torch.device("cpu"), True)
 
     def test_rows_are_no_longer_than_their_longest(self, tokenised):
         ids, attention, maskable = tokenised.rows(torch.tensor([2, 1]))
@@ -19,29 +19,49 @@ class TestData:
         assert maskable.sum(-1).tolist() == [3, 4]
         assert tokenised.ids.dtype == torch.uint8
 
-    def test_reverse_complement(self, tokenised):
-        ids, _, _ = tokenised.rows(torch.tensor([0, 1, 2]))
-        flipped = tokenised.flip(ids, torch.tensor([True, False, True]))
-        assert tokenised.tokenizer.decode(flipped.numpy()) == ["NACGT", "AACC", "ATC"]
-        assert flipped[:, 1].tolist() == [10, 11, 10]
-        assert torch.equal(tokenised.flip(flipped, torch.tensor([True, False, True])), ids)
+    def test_both_strands(self, tokenised):
+        ids, _, maskable = tokenised.rows(torch.tensor([0, 1, 2]), torch.tensor([True, True, False]))
+        assert tokenised.tokenizer.decode(ids.numpy()) == ["NACGT", "AACC", "GAT"]
+        assert ids[:, 1].tolist() == [10, 11, 10]
+        assert torch.equal(maskable, tokenised.is_base[ids])
+
+    def test_tokens_of_the_other_strand_are_those_of_its_sequence(self):
+        tokenizer = KmerTokenizer(3, ["a"])
+        frame = windows(["ACGTTGCA", "TTT"], ["a", "a"])
+        both = TokenisedWindows.of(frame, tokenizer, "windows", torch.device("cpu"), True)
+        ids, _, _ = both.rows(torch.tensor([0]), torch.tensor([True]))
+        assert ids[0, 2:].tolist() == tokenizer.encode(["TGCAACGT"])[0].tolist()
+
+    def test_a_row_is_as_long_as_its_longer_strand(self):
+        tokenizer = BpeTokenizer.trained(["AACC"] * 4, vocab_size=12, labels=["a"])
+        frame = windows(["AACCAACC", "AACC"], ["a", "a"])  # its other strand, GGTTGGTT, has no merges
+        both = TokenisedWindows.of(frame, tokenizer, "windows", torch.device("cpu"), True)
+        assert both.lengths.tolist() == [8, 4]
+        ids, attention, _ = both.rows(torch.tensor([0, 1]), torch.tensor([False, True]))
+        assert tokenizer.decode(ids.numpy()) == ["AACCAACC", "GGTT"]
+        assert attention.sum(-1).tolist() == [5, 7]
 
     def test_only_windows_of_unknown_strand_are_flipped(self, tokenised):
         generator = torch.Generator().manual_seed(0)
         seen = [set(), set(), set()]
         for _ in range(40):
-            ids, _, maskable = tokenised.training_batch(torch.tensor([0, 1, 2]), generator, 0.0, True)
+            ids, _, maskable = tokenised.training_batch(torch.tensor([0, 1, 2]), generator, 0.0)
             assert torch.equal(maskable, tokenised.is_base[ids])
             for row, sequence in enumerate(tokenised.tokenizer.decode(ids.numpy())):
                 seen[row].add(sequence)
         assert seen == [{"ACGTN", "NACGT"}, {"AACC"}, {"GAT", "ATC"}]
+
+    def test_without_the_other_strand_windows_stay_as_they_are(self, tokenised):
+        frame = windows(["ACGTN", "AACC"], ["a", "b"])
+        plain = TokenisedWindows.of(frame, tokenised.tokenizer, "windows", torch.device("cpu"))
+        generator = torch.Generator().manual_seed(0)
         for _ in range(10):
-            ids, _, _ = tokenised.training_batch(torch.tensor([0, 1, 2]), generator, 0.0, False)
-            assert tokenised.tokenizer.decode(ids.numpy()) == ["ACGTN", "AACC", "GAT"]
+            ids, _, _ = plain.training_batch(torch.tensor([0, 1]), generator, 0.0)
+            assert plain.tokenizer.decode(ids.numpy()) == ["ACGTN", "AACC"]
 
     def test_labels_are_dropped_at_the_rate_asked_for(self, tokenised):
         generator = torch.Generator().manual_seed(0)
-        ids, _, _ = tokenised.training_batch(torch.zeros(4000, dtype=torch.long), generator, 0.25, False)
+        ids, _, _ = tokenised.training_batch(torch.zeros(4000, dtype=torch.long), generator, 0.25)
         assert float((ids[:, 1] == tokenised.tokenizer.no_label_id).float().mean()) == pytest.approx(0.25, abs=0.03)
         assert (tokenised.ids[:, 1] == torch.tensor([10, 11, 10])).all()
 
@@ -62,7 +82,7 @@ class TestData:
         assert not torch.equal(masks[0].parts[0][2], masks[2].parts[0][2])
         counts = torch.cat([masked.sum(-1) for _, _, masked in masks[0].parts])
         assert torch.bincount(counts).tolist() == [0] + [50] * 10
-        assert masks[0].tokens == 5000
+        assert masks[0].bases == 5000
         ids = torch.cat([ids for _, ids, _ in masks[0].parts])
         assert 90 < int((ids[counts <= 4, 2] == 5).sum()) < 110  # whichever windows, of 200 masked that little
-        assert FixedMasks.of(held_out, 7, 1, batch_size=64).tokens == 70
+        assert FixedMasks.of(held_out, 7, 1, batch_size=64).bases == 70

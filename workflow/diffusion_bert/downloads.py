@@ -11,8 +11,9 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -33,6 +34,15 @@ _ENCODE_SUFFIX = {
     "bed": "bed.gz",
     "fasta": "fasta.gz",
 }
+
+
+class FetchError(UserError):
+    """The source did not give the file. status, headers: of its answer, as far as one came."""
+
+    def __init__(self, problem: str, remedy: str, status: int | None = None, headers: Mapping[str, str] | None = None):
+        super().__init__(problem, remedy)
+        self.status = status
+        self.headers = {} if headers is None else headers
 
 
 class _TransientError(Exception):
@@ -111,6 +121,7 @@ def fetch(
     destination: str | Path,
     checksum: str | None = None,
     *,
+    token: str | None = None,
     progress: float = 5.0,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
@@ -118,12 +129,13 @@ def fetch(
 
     source: local path or file:// URL (linked to by its absolute path, not copied), http://, https:// or ftp:// URL.
     checksum: ``sha256:...`` or ``md5:...`` (the prefix may be left out), of the file as it is at the source.
+    token: for http and https, shown to the source's own host (Authorization: Bearer), not to where it redirects.
     progress: seconds between lines in the log. sleep: how to wait between attempts.
 
     Cut connections, short bodies, timeouts and the statuses 408, 425, 429 and 5xx are tried again up to five times,
     with waits of 1, 2, 4, ... s (or what Retry-After says, at most 2 minutes), going on from the bytes that are here.
-    Raises UserError, naming source and remedy: not found, refused, an HTML page in the file's place, a wrong checksum
-    (nothing is left of the file then), attempts used up (what arrived is kept for the next call).
+    Raises UserError, naming source and remedy: a wrong checksum (nothing is left of the file then); as FetchError: not
+    found, refused, an HTML page in the file's place, attempts used up (what arrived is kept for the next call).
     """
     source, destination = str(source), Path(destination)
     expected = _parse_checksum(checksum)
@@ -137,14 +149,14 @@ def fetch(
             f"{source}: addresses of the kind {scheme}:// are not known.", "Use a path, http, https or ftp."
         )
     part = _Part.of(destination, source)
-    transfer = _ftp if scheme == "ftp" else _http
+    transfer = _ftp if scheme == "ftp" else partial(_http, token=token)
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             transfer(source, part, progress)
             break
         except _TransientError as error:
             if attempt == _ATTEMPTS:
-                raise UserError(
+                raise FetchError(
                     f"{source} could not be fetched in {_ATTEMPTS} attempts; the last one ended with: {error}.",
                     f"Run again later ({part.size:,} bytes are kept and will be used), or give another source.",
                 ) from error
@@ -200,7 +212,7 @@ def _link(source: str, destination: Path, expected: tuple[str, str] | None) -> N
     link.replace(destination)
 
 
-def _http(source: str, part: _Part, progress: float) -> None:
+def _http(source: str, part: _Part, progress: float, token: str | None) -> None:
     """One attempt. Bytes are kept as they are on the wire: a .gz that a server declares as encoding stays packed."""
     import requests
     import urllib3
@@ -210,7 +222,7 @@ def _http(source: str, part: _Part, progress: float) -> None:
     if validator:
         headers |= {"Range": f"bytes={part.size}-", "If-Range": validator}
     try:
-        with requests.get(source, headers=headers, stream=True, timeout=_TIMEOUT) as response:
+        with requests.get(source, headers=headers, auth=_bearer(token), stream=True, timeout=_TIMEOUT) as response:
             if validator and response.status_code == 416:
                 if response.headers.get("Content-Range", "").endswith(f"*/{part.size}"):
                     return  # all of it was here already
@@ -226,9 +238,19 @@ def _http(source: str, part: _Part, progress: float) -> None:
             chunks = iter(lambda: response.raw.read(_CHUNK, decode_content=False), b"")
             _receive(source, part, chunks, start, total, progress, page)
     except (requests.exceptions.InvalidURL, requests.TooManyRedirects) as error:
-        raise UserError(f"{source} leads nowhere: {error}.", "Mend the address.") from error
+        raise FetchError(f"{source} leads nowhere: {error}.", "Mend the address.") from error
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise _TransientError(f"{type(error).__name__}: {error}") from error
+
+
+def _bearer(token: str | None) -> Callable | None:
+    """As requests' ``auth``: a header of one's own would give way to an entry of ~/.netrc."""
+
+    def sign(request):
+        request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
+    return sign if token else None
 
 
 def _check_status(source: str, response) -> None:
@@ -239,13 +261,13 @@ def _check_status(source: str, response) -> None:
         asked = response.headers.get("Retry-After", "")
         raise _TransientError(f"status {status} ({response.reason})", float(asked) if asked.isdigit() else None)
     if status in (404, 410):
-        raise UserError(f"{source} does not exist (status {status}).", "Mend the address; it may have moved.")
-    if status in (401, 403):
-        raise UserError(
-            f"{source} may not be read without permission (status {status}).",
-            "Download it by hand and give its path, or use an open address.",
-        )
-    raise UserError(f"{source} was answered with status {status} ({response.reason}).", "Mend the address.")
+        problem, remedy = f"does not exist (status {status}).", "Mend the address; it may have moved."
+    elif status in (401, 403):
+        problem = f"may not be read without permission (status {status})."
+        remedy = "Download it by hand and give its path, or use an open address."
+    else:
+        problem, remedy = f"was answered with status {status} ({response.reason}).", "Mend the address."
+    raise FetchError(f"{source} {problem}", remedy, status, response.headers)
 
 
 def _resumed_at(response, size: int) -> int:
@@ -274,7 +296,7 @@ def _receive(
             if size == 0 and not pages_wanted and (page or _looks_like_page(chunk)):
                 out.close()
                 part.remove()
-                raise UserError(
+                raise FetchError(
                     f"{source} gave an HTML page, not the file: {_title(chunk)!r}.",
                     "Open the address in a browser: it may want a login, or be the page that links to the file.",
                 )
@@ -321,7 +343,7 @@ def _ftp(source: str, part: _Part, progress: float) -> None:
                 _receive(source, part, iter(lambda: connection.recv(_CHUNK), b""), start, total, progress, False)
             server.voidresp()
     except ftplib.error_perm as error:
-        raise UserError(f"{source} was refused: {error}.", "Mend the address, or use an open one.") from error
+        raise FetchError(f"{source} was refused: {error}.", "Mend the address, or use an open one.") from error
     except (ftplib.Error, OSError, EOFError) as error:
         raise _TransientError(f"{type(error).__name__}: {error}") from error
 

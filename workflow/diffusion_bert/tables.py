@@ -1,6 +1,7 @@
 """The tables that flow between the steps: their columns, stated once; one check; Parquet, TSV and FASTA.
 
-A table's columns are listed in order with a kind: ``text``, ``int``, ``float``, ``vector`` (of floats). A kind with ``?`` may be null.
+A table's columns are listed in order with a kind: ``text``, ``int``, ``float``, ``vector`` (of floats). A kind with
+``?`` may be null.
 Coordinates are bp, 0-based half-open. Sequences are upper case.
 """
 

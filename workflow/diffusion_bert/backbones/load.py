@@ -113,12 +113,15 @@ def open_model(folder: str | Path, *, trust_remote_code: bool = False) -> "PreTr
         cls, configured = _known_to_transformers(folder, config, trust_remote_code)
     model, found = _opened(folder, cls, configured, trust_remote_code)
     leftover = {k for k in found["unexpected_keys"] if not any(re.search(pattern, k) for pattern in BESIDE)}
+    missing = set(found["missing_keys"])
     if getattr(model.config, "classes", None):
-        leftover -= _add_saved_classifier(model, folder)
+        taken, absent = _add_saved_classifier(model, folder)
+        leftover -= taken
+        missing |= absent
     problems = [
         f"{what}: {', '.join(sorted(map(_key, keys)))}"
         for what, keys in (
-            ("missing", found["missing_keys"]),
+            ("missing", missing),
             ("left over", leftover),
             ("of another shape", found["mismatched_keys"]),
             ("errors", found["error_msgs"]),
@@ -279,18 +282,19 @@ def _opened(folder: Path, cls: Any, config: "PreTrainedConfig", trust_remote_cod
         ) from error
 
 
-def _add_saved_classifier(model: "PreTrainedModel", folder: Path) -> set[str]:
-    """Put the classification head of a folder on its model; the keys that it took."""
+def _add_saved_classifier(model: "PreTrainedModel", folder: Path) -> tuple[set[str], set[str]]:
+    """Put the classification head of a folder on its model: (the keys that it took, those that are not there)."""
     from safetensors import safe_open
 
     from diffusion_bert.backbones.classifier import HEAD, add_classifier
 
     add_classifier(model, model.config.classes)
-    keys = {f"{HEAD}.weight", f"{HEAD}.bias"}
+    wanted = {f"{HEAD}.{name}" for name in getattr(model, HEAD).state_dict()}
     with safe_open(folder / WEIGHTS, framework="pt") as opened:
-        head = {key.removeprefix(f"{HEAD}."): opened.get_tensor(key) for key in keys & set(opened.keys())}
-    getattr(model, HEAD).load_state_dict(head)
-    return keys
+        taken = wanted & set(opened.keys())
+        head = {key.removeprefix(f"{HEAD}."): opened.get_tensor(key) for key in taken}
+    getattr(model, HEAD).load_state_dict(head, strict=False)
+    return taken, wanted - taken
 
 
 def without_progress_bars() -> None:

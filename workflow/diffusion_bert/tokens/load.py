@@ -33,8 +33,8 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
     try:
         labels, kind = config.get("labels", []), content["model"]["type"]
         if kind == "WordLevel":
-            vocabulary = content["model"]["vocab"]
-            return _from_words(file, sorted(vocabulary, key=vocabulary.__getitem__), labels)
+            vocabulary = {i: token for token, i in content["model"]["vocab"].items()}
+            return _from_words(file, [vocabulary.get(i, "") for i in range(len(content["model"]["vocab"]))], labels)
         if kind == "BPE":
             return BpeTokenizer(without_labels(content), _special(config), labels, what=str(file))
     except (AttributeError, KeyError, TypeError, ValueError):
