@@ -144,3 +144,27 @@ else:
             "Fetching {wildcards.file}"
         script:
             "../scripts/download_sequences.py"
+
+
+rule download_backbone:
+    output:
+        # The product is the folder: weights, configuration and tokenizer lie beside this file, which is written last and
+        # lists them. Which they are is known only once the repository has been asked.
+        "resources/backbones/{backbone}/source.json",
+    log:
+        "logs/download_backbone/{backbone}.log",
+    localrule: True
+    conda:
+        "../../envs/resources.yaml"
+    resources:
+        mem_mb=500,
+        runtime=240,
+    params:
+        source=lambda wildcards: BACKBONES[wildcards.backbone]["source"],
+        revision=lambda wildcards: BACKBONES[wildcards.backbone]["revision"],
+        python=lambda wildcards: BACKBONES[wildcards.backbone]["code"],
+        code=code("download_backbone"),
+    message:
+        "Fetching the backbone {wildcards.backbone}"
+    script:
+        "../scripts/download_backbone.py"

@@ -54,21 +54,15 @@ class _Listed:
     sha256: str | None
     git: str | None
 
-    @property
-    def digest(self) -> str | None:
-        return self.sha256 or self.git
-
     def difference(self, path: Path) -> str | None:
         """What is wrong with the file here; None where nothing is."""
         size = path.stat().st_size
         if self.size is not None and size != self.size:
             return f"has {size:,} bytes, where {self.size:,} were expected"
-        name, found = "sha256", None
-        if self.sha256:
-            found = _sha256(path)
-        elif self.git:
-            name, found = "git object id", _git_id(path)
-        return f"has the {name} {found}, where {self.digest} was expected" if found != self.digest else None
+        for name, expected, digest in (("sha256", self.sha256, _sha256), ("git object id", self.git, _git_id)):
+            if expected and expected != (found := digest(path)):
+                return f"has the {name} {found}, where {expected} was expected"
+        return None
 
 
 def fetch_backbone(
@@ -157,7 +151,10 @@ def _advise_pin(source: str, revision: str | None, commit: str) -> None:
 
 
 def _endpoint() -> str:
-    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+    endpoint = (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+    if not endpoint.startswith(("http://", "https://")):
+        raise UserError(f"HF_ENDPOINT is {endpoint!r}, no address.", "Let it begin with https://, or unset it.")
+    return endpoint
 
 
 def _token() -> str | None:
@@ -224,7 +221,7 @@ def _shards(index: Path, listed: dict[str, _Listed], source: str) -> list[str]:
 
 def _bring(source: str, commit: str, path: Path, listed: _Listed, sleep: Callable[[float], None]) -> None:
     # Without a digest a file of the right size may still be another commit's.
-    if path.is_file() and listed.digest and not listed.difference(path):
+    if path.is_file() and (listed.sha256 or listed.git) and not listed.difference(path):
         return
     url = f"{_endpoint()}/{quote(source)}/resolve/{commit}/{quote(path.name)}"
     fetch(url, path, token=_token(), sleep=sleep)
