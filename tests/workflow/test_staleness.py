@@ -40,6 +40,10 @@ def expected(**jobs):
         ({"samplers__ancestral__steps": 9}, generated(2)),
         ({"samplers__third": {"steps": 4}}, {}),
         ({"models__transformer__learning_rate": 0.001}, trained(1, 1)),
+        (
+            {"models__transformer": {"backbone": "owner/name", "revision": "v1", "steps": 10, "batch_size": 16}},
+            {"download_backbone": 1, **trained(1, 1)},
+        ),
         ({"generate__number": 30}, generated(RUNS)),
         ({"evaluation__bootstrap": 120}, {**{f"evaluate_{q}": RUNS for q in QUESTIONS}, "draw_run": RUNS, **END}),
         ({"evaluation__motifs": {"taxon": "insects"}}, {"evaluate_motifs": RUNS, "draw_run": RUNS, **END}),

@@ -20,6 +20,7 @@ from diffusion_bert.settings import (
     is_hub_name,
     is_remote,
     load_config,
+    published_backbones,
     read_track_sheet,
     runs,
 )
@@ -59,6 +60,7 @@ try:
     if GENOME and SPLIT["by"] == "chromosome":
         check_split(SPLIT, CHROMS)
     RUNS = runs(config)
+    BACKBONES = published_backbones(config)
     if TRACKS:
         check_labels(config, {track["label"] for track in TRACKS.values()})
     check_sources(
@@ -78,6 +80,7 @@ wildcard_constraints:
     chrom="|".join(map(re.escape, CHROMS)) or "none",
     track="|".join(map(re.escape, TRACKS)) or "none",
     file="|".join(map(re.escape, SEQUENCES)) or "none",
+    backbone="|".join(map(re.escape, BACKBONES)) or "none",
     model="|".join(map(re.escape, config["models"])),
     sampler="|".join(map(re.escape, config["samplers"])),
 
