@@ -65,7 +65,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
         if isinstance(self.fault, int):
             return self.answer(self.fault)
         if self.headers.get("Authorization") not in (None, "Bearer secret"):
-            return self.answer(401, {"X-Error-Code": "RepoNotFound"})
+            return self.answer(401, {"X-Error-Message": "Invalid credentials in Authorization header"})
         if path.startswith("/large/"):
             if self.headers.get("Authorization"):
                 return self.answer(400)
@@ -349,6 +349,23 @@ def test_a_token_that_does_not_open_it_and_a_401_without_a_reason(tmp_path, hub,
     monkeypatch.setenv("HF_TOKEN", "secret")
     with pytest.raises(UserError, match="the token in HF_TOKEN does not open it"):
         get(hub, tmp_path)
+
+
+def test_an_expired_token_is_not_taken_for_a_missing_repository(tmp_path, hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "expired")
+    with pytest.raises(UserError, match=r"does not know the token in HF_TOKEN \(status 401: Inv.*unset it" + LOCAL):
+        get(hub, tmp_path)
+    assert hub.waits == []
+
+
+def test_a_refusal_of_another_kind_is_not_called_gated_and_gives_the_hubs_reason(tmp_path, hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    answer = hub.answer
+    refused = {"X-Error-Message": "Enable access to gated repositories in your token's settings"}
+    monkeypatch.setattr(hub, "answer", lambda self, *_: answer(self, 403, refused))
+    with pytest.raises(UserError, match=r"is not given out: the token .*\(status 403: Enable access") as caught:
+        get(hub, tmp_path)
+    assert "gated:" not in caught.value.problem
 
 
 def test_the_token_is_sent_whatever_netrc_says(tmp_path, hub, monkeypatch):

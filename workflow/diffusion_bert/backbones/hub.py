@@ -254,6 +254,13 @@ def _write_source(folder: Path, note: dict) -> None:
 def _explained(error: FetchError, source: str, revision: str | None) -> UserError:
     """What the hub's answer means. It gives the reason in the header X-Error-Code; a mirror may not."""
     code, endpoint = error.headers.get("X-Error-Code"), _endpoint()
+    reason = error.headers.get("X-Error-Message", "")
+    # An expired token is refused for open repositories too, and with the status of one that does not exist.
+    if reason.startswith("Invalid credentials"):
+        return UserError(
+            f"{endpoint} does not know the token in HF_TOKEN (status {error.status}: {reason}).",
+            f"Set HF_TOKEN to a valid one ({endpoint}/settings/tokens), or unset it if {source} is open. {_LOCAL}",
+        )
     if code == "RevisionNotFound":
         return UserError(
             f"{source} at {endpoint} has no revision {revision or 'main'!r}.",
@@ -271,8 +278,9 @@ def _explained(error: FetchError, source: str, revision: str | None) -> UserErro
         )
     if error.status in (401, 403):
         refused = "the token in HF_TOKEN does not open it" if _token() else "no token is set"
+        what = "is gated" if code == "GatedRepo" else "is not given out"
         return UserError(
-            f"{source} at {endpoint} is gated: {refused} (status {error.status}).",
+            f"{source} at {endpoint} {what}: {refused} (status {error.status}{f': {reason}' if reason else ''}).",
             f"Accept its terms at {endpoint}/{source} and set the environment variable HF_TOKEN to a token of yours "
             f"({endpoint}/settings/tokens). {_LOCAL}",
         )
