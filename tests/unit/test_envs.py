@@ -17,7 +17,7 @@ ENVS = sorted((ROOT / "envs").glob("*.yaml"))
 # conda package -> distribution on PyPI, where the names differ.
 PYPI = {"pytorch": "torch", "matplotlib-base": "matplotlib", "python-edlib": "edlib", "pybigwig": "pyBigWig"}
 # distribution -> what is imported, where the names differ.
-MODULES = {"biopython": "Bio", "pyBigWig": "pyBigWig"}
+MODULES = {"biopython": "Bio", "scikit-learn": "sklearn", "pyBigWig": "pyBigWig"}
 
 
 def dependencies(env: Path) -> dict[str, str]:

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from toy_settings import SETTINGS
 from toy_windows import windows
 
 from diffusion_bert.backbones.load import build_model
@@ -20,43 +21,6 @@ from diffusion_bert.training.optimiser import AveragedWeights, Muon, learning_ra
 from diffusion_bert.training.resume import FILE
 from diffusion_bert.training.train import steps_of, train
 
-SETTINGS = {
-    "backbone": "convnet",
-    "revision": None,
-    "trust_remote_code": False,
-    "reinit": False,
-    "tokenizer": None,
-    "finetune": {"method": "full", "rank": 2, "alpha": 4, "dropout": 0.0, "frozen_layers": 0},
-    "comb_factor": None,
-    "architecture": {
-        "width": 16,
-        "stem_channels": 4,
-        "stem_kernel": 5,
-        "kernel": 3,
-        "dilations": [1, 2],
-        "attention_layers": 1,
-        "attention_heads": 2,
-        "expansion": 2,
-    },
-    "schedule": "linear",
-    "weighting": {"kind": "clipped", "max_weight": 10.0},
-    "label_dropout": 0.1,
-    "reverse_complement": True,
-    "steps": 60,
-    "epochs": None,
-    "batch_size": 16,
-    "optimizer": "muon",
-    "learning_rate": 0.01,
-    "weight_decay": 0.01,
-    "warmup_steps": 5,
-    "decay": "cosine",
-    "ema": 0.9,
-    "clip": 1.0,
-    "dropout": 0.1,
-    "validate_every": 20,
-    "validation_windows": None,
-    "patience": None,
-}
 FILES = [
     "config.json",
     "diffusion.json",

@@ -1,8 +1,8 @@
 """What a model makes of sequences: one vector each, from its last hidden states."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,9 +12,14 @@ from diffusion_bert.reproducible import best_device, reproducible
 from diffusion_bert.seeds import derive_seed
 from diffusion_bert.tables import EMBEDDINGS, WINDOWS, read_parquet, write_parquet
 from diffusion_bert.tokens import Tokenizer
+from diffusion_bert.training.checkpoints import load_model_folder
+from diffusion_bert.training.start import starting_point
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+# Model and tokenizer, from all training windows (on which a tokenizer may have been trained).
+Load = Callable[[pd.DataFrame], tuple["PreTrainedModel", Tokenizer]]
 
 
 @torch.inference_mode()
@@ -46,10 +51,25 @@ def embed(model: "PreTrainedModel", tokenizer: Tokenizer, sequences: Sequence[st
     return out
 
 
+def trained(folder: str | Path) -> Load:
+    """The model of a folder that training wrote."""
+
+    def load(_: pd.DataFrame) -> tuple["PreTrainedModel", Tokenizer]:
+        denoiser = load_model_folder(folder)
+        return denoiser.model, denoiser.tokenizer
+
+    return load
+
+
+def start_of(settings: Mapping[str, Any], backbone: str | None, seed: int) -> Load:
+    """The model from which a training run with these settings and seed starts."""
+    return lambda windows: starting_point(windows, settings, None if backbone is None else Path(backbone), seed)
+
+
 def embed_windows(
     train_parquet: str | Path,
     test_parquet: str | Path,
-    load: Callable[[pd.DataFrame], tuple["PreTrainedModel", Tokenizer]],
+    load: Load,
     *,
     most: int,
     seed: int,
@@ -57,7 +77,7 @@ def embed_windows(
 ) -> None:
     """Write EMBEDDINGS of training and test windows, at most so many of each, drawn from the seed.
 
-    load: gives model and tokenizer, from all training windows. The windows are the same whatever the model, so that
+    load: as ``trained`` or ``start_of`` makes it. The windows are the same whatever the model, so that
     models can be compared.
     """
     with reproducible():

@@ -5,6 +5,7 @@ RUN = "results/evaluation/{model}/{sampler}"
 QUESTIONS = ["composition", "kmers", "motifs", "novelty", "likelihood"]
 if "simulate" in config:
     QUESTIONS.append("grammar")
+PROBED = list(config["models"]) if config["evaluation"]["probe_windows"] else []
 
 
 rule make_floors:
@@ -256,6 +257,70 @@ if "simulate" in config:
             "../scripts/evaluate_grammar.py"
 
 
+rule embed_windows:
+    """What a model makes of windows, before and after it was trained."""
+    input:
+        train="results/splits/train.parquet",
+        test="results/splits/test.parquet",
+        model=lambda wildcards: (
+            model_folder(wildcards.model)
+            if wildcards.state == "after"
+            else backbone_files(config["models"][wildcards.model])
+        ),
+    output:
+        "results/embeddings/{model}/{state}.parquet",
+    log:
+        "logs/embed_windows/{model}/{state}.log",
+    benchmark:
+        "results/benchmarks/embed_windows/{model}/{state}.tsv"
+    wildcard_constraints:
+        state="before|after",
+    conda:
+        "../../envs/train.yaml"
+    threads: 2
+    resources:
+        mem_mb=6000,
+        runtime=60,
+    params:
+        settings=lambda wildcards: config["models"][wildcards.model],
+        backbone=lambda wildcards: backbone_of(config["models"][wildcards.model]),
+        most=config["evaluation"]["probe_windows"],
+        seed=config["seed"],
+        code=code("embed_windows"),
+    message:
+        "Embedding windows with model {wildcards.model}, {wildcards.state} training"
+    script:
+        "../scripts/embed_windows.py"
+
+
+rule probe_labels:
+    """What training to generate did to what the model understands."""
+    input:
+        before="results/embeddings/{model}/before.parquet",
+        after="results/embeddings/{model}/after.parquet",
+        train="results/splits/train.parquet",
+        test="results/splits/test.parquet",
+    output:
+        "results/understanding/{model}.tsv",
+    log:
+        "logs/probe_labels/{model}.log",
+    benchmark:
+        "results/benchmarks/probe_labels/{model}.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        bootstrap=config["evaluation"]["bootstrap"],
+        seed=config["seed"],
+        code=code("probe_labels"),
+    message:
+        "Probing the embeddings of model {wildcards.model}"
+    script:
+        "../scripts/probe_labels.py"
+
+
 rule compare_runs:
     """All runs side by side, and where each stands between the best floor and the ceiling."""
     input:
@@ -284,3 +349,4 @@ rule evaluation:
     """Stop when every run is evaluated and compared."""
     input:
         rules.compare_runs.output,
+        [f"results/understanding/{model}.tsv" for model in PROBED],

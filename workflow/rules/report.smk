@@ -116,6 +116,7 @@ rule write_report:
             *(f"{RUN}/{question}.tsv" for question in QUESTIONS),
             *(f"{RUN}/{question}.svg" for question in QUESTIONS),
         ),
+        [f"results/understanding/{model}.tsv" for model in PROBED],
         [f"{SIMULATION}grammar.json"] if "simulate" in config else [],
     output:
         report(

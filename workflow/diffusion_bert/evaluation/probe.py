@@ -5,7 +5,8 @@ scikit-learn's L2 penalty at C = 1, fitted on training windows. Composition is w
 windows' 3-mer frequencies.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from diffusion_bert.evaluation.intervals import interval
+from diffusion_bert.evaluation.kmers import kmer_counts
+from diffusion_bert.evaluation.letters import encode, reverse_complement
 from diffusion_bert.seeds import derive_seed
-from diffusion_bert.tables import UNDERSTANDING, check
+from diffusion_bert.tables import EMBEDDINGS, UNDERSTANDING, WINDOWS, check, read_parquet, write_tsv
 
 MOST_ITERATIONS = 2000
 
@@ -50,6 +53,42 @@ def probe_labels(
             replicates = np.array([of(test_labels[pick], scores[pick], classes) for pick in picks])
             rows.append((name, metric, value, *interval(value, replicates, (0.0, 1.0)), len(test_labels), None))
     return check(pd.DataFrame(rows, columns=list(UNDERSTANDING)), UNDERSTANDING, "the probe")
+
+
+def probe_understanding(
+    embeddings: Mapping[str, str | Path],
+    train_parquet: str | Path,
+    test_parquet: str | Path,
+    *,
+    bootstrap: int,
+    seed: int,
+    destination: str | Path,
+) -> None:
+    """Write UNDERSTANDING: the probe on each table of EMBEDDINGS (name -> file), and on 3-mer frequencies (``3-mers``).
+
+    All tables hold the same windows, which are rows of the WINDOWS tables.
+    """
+    tables = {name: read_parquet(path, EMBEDDINGS) for name, path in embeddings.items()}
+    of_split = {name: dict(iter(table.groupby("split"))) for name, table in tables.items()}
+    first = next(iter(of_split.values()))
+    windows = {"train": read_parquet(train_parquet, WINDOWS), "test": read_parquet(test_parquet, WINDOWS)}
+    features = {
+        name: tuple(np.stack(parts[split]["embedding"].to_list()) for split in windows)
+        for name, parts in of_split.items()
+    }
+    features["3-mers"] = tuple(
+        frequencies(frame["sequence"].iloc[first[split]["row"] - 1].tolist()) for split, frame in windows.items()
+    )
+    labels = {split: first[split]["label"].to_numpy(dtype=str) for split in windows}
+    rows = probe_labels(features, labels["train"], labels["test"], bootstrap=bootstrap, seed=seed)
+    write_tsv(rows, destination, UNDERSTANDING)
+
+
+def frequencies(sequences: Sequence[str], k: int = 3) -> np.ndarray:
+    """The share of each k-mer in each sequence, both strands together as peaks have none: (n, 4**k) float32."""
+    turned = [reverse_complement(sequence) for sequence in sequences]
+    counts = kmer_counts(encode(sequences), k) + kmer_counts(encode(turned), k)
+    return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
 
 
 def _accuracy(labels: np.ndarray, scores: np.ndarray, classes: list[str]) -> float:

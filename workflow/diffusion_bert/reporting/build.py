@@ -77,6 +77,7 @@ def build_report(output: Path, *, inputs: Inputs, config: Mapping, title: str, c
             standing=pictures.get(inputs.shared_figures.get("comparison"), "comparison"),
             curve=pictures.get(inputs.shared_figures.get("training"), "training"),
             curves=_curve_rows(inputs.curves),
+            understanding=_understanding_rows(inputs.understanding),
             markov=None if markov is None else _markov_rows(markov),
             summary=None if summary is None else _summary_rows(summary),
             funnel=_funnel(read_table(inputs.funnel)) if inputs.funnel else None,
@@ -289,6 +290,30 @@ def _curve_rows(curves: Mapping[str, Path]) -> list[dict]:
                 "epochs": float(frame["epoch"].max()),
             }
         )
+    return rows
+
+
+def _understanding_rows(files: Mapping[str, Path]) -> list[dict]:
+    """One row a model and kind of features: accuracy and AUROC with their intervals; null numbers are left out."""
+    rows = []
+    for name, path in sorted(files.items()):
+        frame = tables.read_tsv(path, tables.UNDERSTANDING).dropna(subset="value")
+        for features, part in frame.groupby("features", sort=False):
+            numbers = {row["metric"]: row for _, row in part.iterrows()}
+            rows.append(
+                {
+                    "model": name,
+                    "features": {
+                        "before": "embeddings before training",
+                        "after": "embeddings after training",
+                    }.get(features, f"{features} alone"),
+                    "n": int(part["n"].iloc[0]),
+                    **{
+                        metric: f"{row['value']:.3f} ({row['ci_low']:.3f} to {row['ci_high']:.3f})"
+                        for metric, row in numbers.items()
+                    },
+                }
+            )
     return rows
 
 

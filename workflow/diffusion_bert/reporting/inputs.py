@@ -23,6 +23,7 @@ class Inputs:
     markov: Path | None = None
     grammar: Path | None = None
     curves: dict[str, Path] = field(default_factory=dict)
+    understanding: dict[str, Path] = field(default_factory=dict)
     models: dict[str, Path] = field(default_factory=dict)
     sequences: dict[Run, Path] = field(default_factory=dict)
     fastas: dict[Run, Path] = field(default_factory=dict)
@@ -61,6 +62,8 @@ class Inputs:
             self.shared_figures[path.stem] = path
         elif parts[-3:-2] == ("models",) and name == "training.tsv":
             self.curves[parts[-2]] = path
+        elif parts[-2:-1] == ("understanding",):
+            self.understanding[path.stem] = path
         elif parts[-3:-2] == ("models",) and name == "diffusion.json":
             self.models[parts[-2]] = path
         elif parts[-4:-3] == ("sequences",) and suffix == ".parquet":
