@@ -13,6 +13,7 @@ from diffusion_bert.settings import (
     format_of,
     is_remote,
     load_config,
+    published_backbones,
     read_track_sheet,
     runs,
 )
@@ -235,3 +236,44 @@ def test_held_out_chromosomes():
     ):
         with pytest.raises(UserError, match=part):
             check_split(split, chroms)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"backbone": "no/such/folder"}, "neither an architecture .* nor a folder with a config.json"),
+        ({"backbone": "dnabert"}, "Did you mean dnabert2"),
+        ({"backbone": "convnet", "finetune": {"method": "lora"}}, "convnet is trained from scratch: nothing is there"),
+        ({"backbone": "convnet", "tokenizer": {"kind": "kmers"}}, "a convnet reads single bases"),
+        ({"backbone": "owner/name", "tokenizer": {}}, "brings its own. Remove tokenizer"),
+        ({"backbone": "owner/name", "architecture": {"width": 8}}, "has its sizes. Remove architecture"),
+        ({"backbone": "owner/name", "trust_remote_code": True}, "Set revision to the commit that you have read"),
+        ({"backbone": "bert", "revision": "abc"}, "bert is trained from scratch. Remove revision"),
+        ({"comb_factor": 1, "label_dropout": 0}, "a classifier that is shown the label learns nothing"),
+    ],
+)
+def test_backbones_that_cannot_be_meant(tmp_path, monkeypatch, model, message):
+    monkeypatch.chdir(tmp_path)
+    config = yaml.safe_load(GOOD)
+    config["models"]["a"] = model
+    with pytest.raises(UserError, match=rf"line \d+: .*{message}"):
+        load(tmp_path, yaml.safe_dump(config))
+
+
+def test_published_backbones(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "local/model").mkdir(parents=True)
+    (tmp_path / "local/model/config.json").write_text("{}")
+    config = yaml.safe_load(GOOD)
+    config["models"] = {
+        "a": {"backbone": "owner/Name-1", "revision": "refs/pr/1"},
+        "b": {"backbone": "owner/Name-1"},
+        "c": {"backbone": "local/model"},
+        "d": {"backbone": "bert"},
+    }
+    filled = load(tmp_path, yaml.safe_dump(config))
+    assert published_backbones(filled) == {
+        "owner--Name-1--refs_pr_1": {"source": "owner/Name-1", "revision": "refs/pr/1", "code": False},
+        "owner--Name-1": {"source": "owner/Name-1", "revision": None, "code": False},
+    }
+    assert filled["models"]["a"]["architecture"] == {}
