@@ -22,10 +22,12 @@ def generated(runs: int) -> dict[str, int]:
 
 
 def trained(models: int, runs: int) -> dict[str, int]:
-    return {"train_model": models, "draw_training_curve": 1, **generated(runs)}
+    probed = {"embed_windows": models, "probe_labels": models}
+    return {"train_model": models, "draw_training_curve": 1, **probed, **generated(runs)}
 
 
-SPLIT = {"split_windows": 1, "make_floors": 1, **trained(2, RUNS)}
+SPLIT = {"split_windows": 1, "make_floors": 1, **trained(2, RUNS), "embed_windows": 4}
+BOOTSTRAPPED = {**{f"evaluate_{q}": RUNS for q in QUESTIONS}, "probe_labels": 2, "draw_run": RUNS, **END}
 EXTRACTED = {"check_inputs": 1, "extract_windows": 3, **SPLIT}
 
 
@@ -42,10 +44,11 @@ def expected(**jobs):
         ({"models__transformer__learning_rate": 0.001}, trained(1, 1)),
         (
             {"models__transformer": {"backbone": "owner/name", "revision": "v1", "steps": 10, "batch_size": 16}},
-            {"download_backbone": 1, **trained(1, 1)},
+            {"download_backbone": 1, **trained(1, 1), "embed_windows": 2},
         ),
         ({"generate__number": 30}, generated(RUNS)),
-        ({"evaluation__bootstrap": 120}, {**{f"evaluate_{q}": RUNS for q in QUESTIONS}, "draw_run": RUNS, **END}),
+        ({"evaluation__bootstrap": 120}, BOOTSTRAPPED),
+        ({"evaluation__probe_windows": 30}, {"embed_windows": 4, "probe_labels": 2, "write_report": 1}),
         ({"evaluation__motifs": {"taxon": "insects"}}, {"evaluate_motifs": RUNS, "draw_run": RUNS, **END}),
         ({"evaluation__markov_orders": [0, 1]}, {"make_floors": 1, "draw_training_curve": 1, **judged(RUNS)}),
         ({"report__title": "Another"}, {"write_report": 1}),

@@ -5,6 +5,8 @@ RUN = "results/evaluation/{model}/{sampler}"
 QUESTIONS = ["composition", "kmers", "motifs", "novelty", "likelihood"]
 if "simulate" in config:
     QUESTIONS.append("grammar")
+# What a model is before its first step depends on these of its settings alone.
+STARTS_FROM = ["backbone", "architecture", "dropout", "tokenizer", "reinit", "trust_remote_code"]
 PROBED = list(config["models"]) if config["evaluation"]["probe_windows"] else []
 
 
@@ -282,7 +284,7 @@ rule embed_windows:
         mem_mb=6000,
         runtime=60,
     params:
-        settings=lambda wildcards: config["models"][wildcards.model],
+        settings=lambda wildcards: {key: config["models"][wildcards.model][key] for key in STARTS_FROM},
         backbone=lambda wildcards: backbone_of(config["models"][wildcards.model]),
         most=config["evaluation"]["probe_windows"],
         seed=config["seed"],
