@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
-from toy_models import LabelModel, UniformModel, all_sequences, as_denoiser, markov_model
+from toy_models import LabelModel, TokenModel, UniformModel, all_sequences, as_denoiser, markov_model
 
 from diffusion_bert.diffusion import BITS
 from diffusion_bert.errors import UserError
 from diffusion_bert.likelihood import bits_per_base
+from diffusion_bert.tokens import BpeTokenizer, KmerTokenizer
 
 SEQUENCES = ["ACGTCA", "TTTTTT", "CATGAC", "GGGGCC"]
 
@@ -63,6 +64,19 @@ def test_each_label_has_its_own_likelihood():
     assert value == pytest.approx(-np.log2([0.7, 0.1, 0.4]), abs=1e-5)
     with pytest.raises(UserError, match="label c: the model was not trained on it; it knows a, b"):
         bits_per_base(denoiser, ["AAAA"], ["c"])
+
+
+@pytest.mark.parametrize("tokenizer", [KmerTokenizer(3), BpeTokenizer.trained(["ACGTTACGGT"] * 9, 15)])
+def test_bits_are_those_of_the_tokens_and_bases_those_that_they_spell(tokenizer):
+    weights = np.random.default_rng(0).normal(size=tokenizer.vocab_size)
+    sequences = ["ACGTTACGGTA", "ACGNNTTACGG", "ACNG"]
+    value, _ = bits_per_base(as_denoiser(TokenModel(tokenizer, weights)), sequences, [None] * 3, samples=400, seed=2)
+    log_p = weights - np.log(np.exp(weights[tokenizer.is_base]).sum())
+    for sequence, bits in zip(sequences, value, strict=True):
+        ids = tokenizer.encode([sequence])[0]
+        assert len(ids) < len(sequence) or sequence == "ACNG"
+        exact = -log_p[ids[tokenizer.is_base[ids]]].sum() * BITS
+        assert bits == pytest.approx(exact / (len(sequence) - sequence.count("N")), rel=0.03)
 
 
 def test_one_sample_has_no_error():

@@ -2,15 +2,17 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
-from sampling_cases import settings
-from toy_models import LabelModel, UniformModel, as_denoiser, markov_model
+from sampling_cases import FALSE_ALARM, chi_square, sequence_counts, settings
+from toy_models import LabelModel, TokenModel, UniformModel, all_sequences, as_denoiser, markov_model
 
 from diffusion_bert.errors import UserError
 from diffusion_bert.sampling.generate import batches, generate
 from diffusion_bert.sampling.order import ORDERS
 from diffusion_bert.tables import SEQUENCES, check
+from diffusion_bert.tokens import BpeTokenizer, KmerTokenizer
 
 REFINED = settings({"passes": 2, "threshold": 0.2}, steps=5)
 
@@ -54,6 +56,37 @@ def test_only_bases_are_made(order, sampler):
     assert set("".join(frame.sequence)) == set("ACGT")
     assert len(frame) == 50
     assert (frame.sequence.str.len() == 11).all()
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("sampler", [{}, {"top_p": 0.9}, {"top_k": 7}, {"refine": {"passes": 2, "fraction": 0.3}}])
+def test_lengths_in_bp_are_exact_with_k_mers(order, sampler):
+    tokenizer = KmerTokenizer(3, ["a"])
+    # Single bases are as good as never predicted: where the length wants one, one stands there all the same.
+    weights = np.where(tokenizer.known_bases == 1, -30.0, 0.0)
+    lengths = [1, 2, 3, 5, 6, 11, 12] * 3
+    frame = generate(
+        as_denoiser(TokenModel(tokenizer, weights)),
+        labels=["a", None, None] * 7,
+        lengths=lengths,
+        sampler=settings(order=order, guidance=1.5, steps=4, **sampler),
+        seed=1,
+    )
+    assert frame.sequence.str.len().tolist() == lengths
+    assert set("".join(frame.sequence)) <= set("ACGT")
+
+
+@pytest.mark.parametrize("guidance", [0.0, 1.5])
+def test_k_mers_are_drawn_from_the_model_given_their_length(guidance):
+    tokenizer = KmerTokenizer(2, ["a"])
+    plain, more = np.random.default_rng(3).normal(size=(2, tokenizer.vocab_size))
+    model = TokenModel(tokenizer, plain, {tokenizer.label_ids["a"]: more})
+    sampler = settings(order="random", guidance=guidance)
+    n = 4000
+    frame = generate(as_denoiser(model), labels=["a"] * n, lengths=[3] * n, sampler=sampler, seed=5, batch_size=n)
+    weight = dict(zip(tokenizer.tokens, np.exp(plain + (1 + guidance) * more), strict=True))
+    law = np.array([weight[sequence[:2]] * weight[sequence[2]] for sequence in all_sequences(3)])
+    assert chi_square(sequence_counts(frame.sequence, 3), law / law.sum()) > FALSE_ALARM
 
 
 def test_nothing_asked_for_is_an_empty_table():
@@ -127,6 +160,26 @@ def test_a_length_that_cannot_be_made_is_refused():
     refused("A sequence of 0 bp was asked for. Ask for lengths of at least 1 bp.", lengths=[0])
     refused("A sequence of -3 bp", lengths=[-3])
     refused("A sequence of 101 bp was asked for, but the model takes at most 100 bp", lengths=[101])
+
+
+def test_a_length_that_takes_too_many_k_mers_is_refused():
+    tokenizer = KmerTokenizer(6)
+    model = TokenModel(tokenizer, np.zeros(tokenizer.vocab_size))
+    model.config = SimpleNamespace(max_position_embeddings=5)
+    asked = {"labels": [None], "sampler": settings(), "seed": 1}
+    for length in (18, 13, 3):  # 3 tokens each
+        assert generate(as_denoiser(model), lengths=[length], **asked).sequence.str.len().tolist() == [length]
+    with pytest.raises(UserError, match="17 bp was asked for, which is 7 tokens; the model takes 3. Ask for 12 bp"):
+        generate(as_denoiser(model), lengths=[17], **asked)
+    with pytest.raises(UserError, match="19 bp was asked for, but the model takes at most 18 bp"):
+        generate(as_denoiser(model), lengths=[19], **asked)
+
+
+def test_no_length_is_promised_with_bpe():
+    tokenizer = BpeTokenizer.trained(["ACGTACGT"] * 3, 11)
+    denoiser = as_denoiser(TokenModel(tokenizer, np.zeros(tokenizer.vocab_size)))
+    with pytest.raises(UserError, match="exact lengths are not possible"):
+        generate(denoiser, labels=[None], lengths=[8], sampler=settings(), seed=1)
 
 
 def test_labels_and_lengths_must_pair():

@@ -212,7 +212,8 @@ def test_published_tokenizers_give_the_published_ids(which):
     tail = [] if t.sep_id is None else [t.sep_id]
     seen = refused = 0
     for string, ids in rows(which):
-        if set(string) <= set("ACGTN"):
+        known = "ACGTN" + (AMBIGUOUS if which == "dnabert2" else "")  # of the others NT makes one <unk> a run
+        if set(string) <= set(known):
             assert [t.cls_id, *t.encode([string])[0].tolist(), *tail] == ids, string
             seen += 1
         elif not set(string) <= set(BASES + AMBIGUOUS):

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from toy_windows import windows
@@ -40,6 +41,23 @@ class TestData:
         ids, attention, _ = both.rows(torch.tensor([0, 1]), torch.tensor([False, True]))
         assert tokenizer.decode(ids.numpy()) == ["AACCAACC", "GGTT"]
         assert attention.sum(-1).tolist() == [5, 7]
+
+    def test_the_other_strand_of_single_bases_is_the_row_turned_round(self):
+        rng = np.random.default_rng(0)
+        sequences = ["".join(rng.choice(list("ACGTN"), n)) + "A" for n in rng.integers(1, 30, 40)]
+        tokenizer = BaseTokenizer(["a"])
+        both = TokenisedWindows.of(windows(sequences, ["a"] * 40), tokenizer, "windows", torch.device("cpu"), True)
+        complement = np.arange(tokenizer.vocab_size)
+        complement[tokenizer.base_ids] = tokenizer.base_ids[::-1]
+        expected = both.ids.numpy().copy()
+        for row, length in zip(expected, both.lengths.tolist(), strict=True):
+            row[2 : 2 + length] = complement[row[2 : 2 + length][::-1]]
+        assert torch.equal(both.strands[1], torch.from_numpy(expected))
+
+    def test_known_bases_are_counted_not_tokens(self):
+        frame = windows(["ACGTTGNA", "TTT"], ["a", "a"])
+        held_out = TokenisedWindows.of(frame, KmerTokenizer(3, ["a"]), "windows", torch.device("cpu"))
+        assert FixedMasks.of(held_out, None, 1, batch_size=64).bases == 10
 
     def test_only_windows_of_unknown_strand_are_flipped(self, tokenised):
         generator = torch.Generator().manual_seed(0)

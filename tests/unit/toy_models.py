@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from diffusion_bert.diffusion import Schedule
-from diffusion_bert.tokens import BaseTokenizer
+from diffusion_bert.tokens import BaseTokenizer, Tokenizer
 from diffusion_bert.training.checkpoints import Denoiser
 
 ELSEWHERE = 7.0
@@ -131,6 +131,23 @@ def markov_model(tokenizer: BaseTokenizer | None = None) -> MarkovModel:
     return MarkovModel(CHAIN_START, CHAIN_TRANSITION, tokenizer)
 
 
-def as_denoiser(model: ToyModel, schedule: str = "linear") -> Denoiser:
+class TokenModel(nn.Module):
+    """Tokens of any tokenizer, the same law wherever they stand and whatever is seen: log weights (V,) of the
+    vocabulary, of which those of what is no base are replaced; by_label adds others to rows of a label {id: (V,)}."""
+
+    def __init__(self, tokenizer: Tokenizer, weights: np.ndarray, by_label: dict[int, np.ndarray] | None = None):
+        super().__init__()
+        self.tokenizer = tokenizer
+        table = np.zeros((tokenizer.vocab_size, tokenizer.vocab_size)) + weights
+        for label, more in (by_label or {}).items():
+            table[label] += more
+        table[:, ~tokenizer.is_base] = ELSEWHERE
+        self.table = torch.from_numpy(table).float()
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> SimpleNamespace:
+        return SimpleNamespace(logits=self.table[input_ids[:, 1]].unsqueeze(1).expand(-1, input_ids.shape[1], -1))
+
+
+def as_denoiser(model: ToyModel | TokenModel, schedule: str = "linear") -> Denoiser:
     """The toy in the shape that sampling and likelihood take."""
     return Denoiser(model=model, tokenizer=model.tokenizer, schedule=Schedule(schedule))
