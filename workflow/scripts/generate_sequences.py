@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from diffusion_bert.errors import reported
+from diffusion_bert.progress import bar
 from diffusion_bert.sampling.run import generate_run
 from diffusion_bert.seeds import derive_seed
 
-with reported(snakemake.log[0]):
+with reported(snakemake.log[0]), bar("generating", "sequence") as progress:
     generate_run(
         Path(snakemake.input.model[0]).parent,
         snakemake.input.train,
@@ -19,4 +20,5 @@ with reported(snakemake.log[0]):
         seed=derive_seed(snakemake.params.seed, snakemake.rule, *snakemake.wildcards),
         fasta=snakemake.output.fasta,
         table=snakemake.output.table,
+        progress=progress,
     )

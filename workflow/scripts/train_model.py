@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from diffusion_bert.errors import reported
+from diffusion_bert.progress import bar
 from diffusion_bert.seeds import derive_seed
 from diffusion_bert.training.train import train
 
-with reported(snakemake.log[0]):
+with reported(snakemake.log[0]), bar(f"training {snakemake.wildcards.model}", "step") as progress:
     train(
         snakemake.input.train,
         snakemake.input.validation,
@@ -15,4 +16,5 @@ with reported(snakemake.log[0]):
         backbone=snakemake.params.backbone,
         folder=Path(snakemake.output.curve).parent,
         checkpoint_folder=Path(snakemake.params.checkpoints),
+        progress=progress,
     )

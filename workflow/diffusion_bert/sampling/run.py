@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,13 @@ def generate_run(
     seed: int,
     fasta: str | Path,
     table: str | Path,
+    progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Generate, bound the likelihood of each sequence under the model, write FASTA and SEQUENCES table.
 
     model: a model folder. train, test: WINDOWS files; the test windows' labels share out ``number``, the training
-    windows' lengths are those drawn from. sampler, number, labels, length: as in the config.
+    windows' lengths are those drawn from. sampler, number, labels, length: as in the config. progress: called with
+    (sequences done, sequences in all); without it the log tells.
     Raises UserError for a label that the model does not know.
     """
     with reproducible():
@@ -57,7 +59,7 @@ def generate_run(
             lengths=lengths,
             sampler=sampler,
             seed=derive_seed(seed, "generate"),
-            progress=_Progress(),
+            progress=progress or _Progress(),
         )
         log.info("bounding their likelihood, %d samples each", likelihood_samples)
         made["bits_per_base"], _ = bits_per_base(
