@@ -258,6 +258,7 @@ class _Run:
         be spelled in other tokens too, so the number bounds the bits of the sequence itself from above as well.
         """
         total = torch.zeros((), dtype=torch.float64, device=self.windows.ids.device)
+        right = torch.zeros((), dtype=torch.int64, device=self.windows.ids.device)
         self.model.eval()
         with self.average.in_use(), torch.no_grad():
             for inputs, ids, masked in self.validation.parts:
@@ -265,6 +266,8 @@ class _Run:
                 logits = self.model(input_ids=inputs, attention_mask=attention).logits
                 nats = bound_of_counts(logits, ids, masked, self.windows.is_base)
                 total += (nats * self.windows.is_base[ids].sum(-1)).sum()
+                if self.settings["comb_factor"] is not None:
+                    right += self.classified(inputs, attention, ids).sum()
         self.model.train()
         bits = float(total) / self.validation.bases * BITS
         if not math.isfinite(bits):
@@ -282,9 +285,19 @@ class _Run:
                 "learning_rate": self.optimisers[0].param_groups[0]["lr"],
             }
         )
+        if self.settings["comb_factor"] is not None:
+            seen = sum(len(ids) for _, ids, _ in self.validation.parts)
+            log.info("the classifier names the label of %.1f %% of the validation windows", 100 * int(right) / seen)
         if bits < self.best_bits:
             self.best_bits, self.best_step = bits, self.step
             self.best = {name: x.clone() for name, x in self.average.weights.items()}
+
+    def classified(self, inputs: Tensor, attention: Tensor, ids: Tensor) -> Tensor:
+        """Whether the classifier names each row's label (B,), the label withheld and bases masked as they are."""
+        unlabelled = inputs.clone()
+        unlabelled[:, 1] = self.tokenizer.no_label_id
+        states = self.model(input_ids=unlabelled, attention_mask=attention, output_hidden_states=True).hidden_states
+        return class_logits(self.model, states).argmax(-1) == ids[:, 1] - (self.tokenizer.no_label_id + 1)
 
     def stopped_early(self) -> bool:
         """Whether so many validations in a row were no better than the best."""
