@@ -154,6 +154,12 @@ def test_without_a_mask_padding_is_what_has_its_id():
     assert torch.equal(model(ids).logits, model(ids, attention_mask=real).logits)
 
 
+@pytest.mark.parametrize("fields", [{}, {"pad_token_id": None}, {"pad_token_id": 0}])
+def test_padding_has_the_published_tokenizers_id_where_the_file_names_none(fields):
+    # The published config.json has no pad_token_id; the published tokenizer's [PAD] is 3.
+    assert DnaBert2Config.from_dict(fields).pad_token_id == (0 if fields.get("pad_token_id") == 0 else 3)
+
+
 @torch.no_grad()
 def test_attention_falls_off_with_distance_and_tells_order():
     model = small()

@@ -5,18 +5,18 @@ transformers is imported on first use: it is slow to import, and much that impor
 
 import json
 import logging
-import pickle
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffusion_bert.errors import UserError
-from diffusion_bert.tables import written_beside
 from diffusion_bert.tokens import Tokenizer
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedConfig, PreTrainedModel
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 WEIGHTS, SHARDS, PICKLE = "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"
 # Weights that checkpoints of transformers' models hold beside those of the masked language model.
 BESIDE = (r"(^|\.)pooler\.", r"^cls\.seq_relationship\.", r"(^|\.)position_ids$", r"(^|\.)contact_head\.")
+_AGAIN = "Copy the whole model folder again, or train the model anew."
 
 
 def build_model(settings: Mapping[str, Any], tokenizer: Tokenizer, max_length: int) -> "PreTrainedModel":
@@ -98,42 +99,53 @@ def open_model(folder: str | Path, *, trust_remote_code: bool = False) -> "PreTr
     DNABERT-2, Nucleotide Transformer v2 and the convnet are recognised by their config and weights and are this
     package's own code; any other is one that transformers' AutoModelForMaskedLM knows. Every parameter is accounted
     for: a weight that is missing, left over (but for those stated in BESIDE and by the model's class) or of another
-    shape is an error. A pickle (``pytorch_model.bin``) is read as weights alone and written as safetensors, once,
-    beside it.
+    shape is an error, and so are two that differ where the model has one. A pickle (``pytorch_model.bin``) is read as
+    weights alone and written as safetensors, once, beside it, or each time elsewhere where it may not be written.
 
-    trust_remote_code: run the Python code in the folder where the architecture is not known otherwise.
+    trust_remote_code: run the Python code that config.json names, where the model is none of this package's own.
 
     Raises UserError where the folder is not complete or cannot be read, or holds an unknown architecture.
     """
     folder = Path(folder)
     config = _read_config(folder)
-    _ensure_safetensors(folder)
-    cls, configured = _recognised(config, _shapes(folder))
-    if cls is None:
-        cls, configured = _known_to_transformers(folder, config, trust_remote_code)
-    model, found = _opened(folder, cls, configured, trust_remote_code)
-    leftover = {k for k in found["unexpected_keys"] if not any(re.search(pattern, k) for pattern in BESIDE)}
-    missing = set(found["missing_keys"])
-    if getattr(model.config, "classes", None):
-        taken, absent = _add_saved_classifier(model, folder)
-        leftover -= taken
-        missing |= absent
-    problems = [
-        f"{what}: {', '.join(sorted(map(_key, keys)))}"
-        for what, keys in (
-            ("missing", missing),
-            ("left over", leftover),
-            ("of another shape", found["mismatched_keys"]),
-            ("errors", found["error_msgs"]),
-        )
-        if keys
-    ]
-    if problems:
-        raise UserError(
-            f"{folder}: the weights do not fit config.json ({'; '.join(problems)}).",
-            "Copy the whole folder again; if it is complete, it is another architecture than its config.json says.",
-        )
+    with _safetensors(folder) as readable, _explained(folder):
+        shapes = _shapes(readable)
+        cls, configured = _recognised(config, shapes)
+        code = cls is None and trust_remote_code and "auto_map" in config
+        if cls is None:
+            cls, configured = _known_to_transformers(folder, config, code)
+        ties = getattr(cls, "_tied_weights_keys", None) or {}
+        unlike = {
+            copy for copy, kept in ties.items() if copy in shapes and shapes[copy] != shapes.get(kept, shapes[copy])
+        }
+        if unlike:
+            raise _misfit(folder, {"of another shape": unlike})
+        model, found = _opened(readable, cls, configured, code)
+        misfits = {
+            "missing": set(found["missing_keys"]),
+            "left over": {k for k in found["unexpected_keys"] if not any(re.search(known, k) for known in BESIDE)},
+            "of another shape": {_key(entry) for entry in found["mismatched_keys"]},
+            # transformers would take both, and one for the other as soon as tokens are added.
+            "not the same, where the model has one": {
+                f"{copy} and {kept}"
+                for copy, kept in model.get_expanded_tied_weights_keys(all_submodels=True).items()
+                if model.get_parameter(copy) is not model.get_parameter(kept)
+            },
+            "errors": set(found["error_msgs"]),
+        }
+        if getattr(model.config, "classes", None):
+            _add_saved_classifier(model, readable, shapes, misfits)
+    if any(misfits.values()):
+        raise _misfit(folder, misfits)
     return model.eval()
+
+
+def _misfit(folder: Path, misfits: Mapping[str, set[str]]) -> UserError:
+    listed = "; ".join(f"{what}: {', '.join(sorted(keys))}" for what, keys in misfits.items() if keys)
+    return UserError(
+        f"{folder}: the weights do not fit config.json ({listed}).",
+        "Copy the whole folder again; if it is complete, it is another architecture than its config.json says.",
+    )
 
 
 def _key(entry: Any) -> str:
@@ -150,60 +162,97 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise UserError(
             f"{file} is missing or is no model's configuration.",
-            "Copy the whole model folder again, or train the model anew.",
+            _AGAIN,
         )
     return config
 
 
-def _ensure_safetensors(folder: Path) -> None:
-    """Write a pickle's tensors as safetensors where the folder holds nothing better."""
-    import torch
-    from safetensors.torch import save_file
+@contextmanager
+def _safetensors(folder: Path) -> Iterator[Path]:
+    """A folder of the same files whose weights are safetensors: this one, after its pickle has been converted; where
+    nothing can be written to it, another one that lasts as long as the block.
+    """
+    from safetensors import SafetensorError
 
     if (folder / WEIGHTS).is_file() or (folder / SHARDS).is_file():
+        yield folder
         return
-    file = folder / PICKLE
+    tensors = _unpickled(folder / PICKLE)
+    try:
+        _write(tensors, folder)
+    except (OSError, SafetensorError) as error:
+        log.info("%s: it is converted each time it is opened, as it cannot be written to (%s)", folder, error)
+    else:
+        log.info("%s: converted to %s", folder / PICKLE, WEIGHTS)
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as name:
+        for file in folder.iterdir():
+            (Path(name) / file.name).symlink_to(file.resolve())
+        _write(tensors, Path(name))
+        del tensors
+        yield Path(name)
+
+
+def _unpickled(file: Path) -> "dict[str, Tensor]":
+    """The tensors of a pickle, each with memory of its own: safetensors has no shared ones."""
+    import torch
+
     if not file.is_file():
-        raise UserError(
-            f"{folder / WEIGHTS} is missing.", "Copy the whole model folder again, or train the model anew."
-        )
+        raise UserError(f"{file.with_name(WEIGHTS)} is missing.", _AGAIN)
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
-        tensors = {name: tensor.detach().contiguous().clone() for name, tensor in state.items()}
-    except (pickle.UnpicklingError, AttributeError, RuntimeError, EOFError) as error:
+    except Exception as error:  # what a damaged file raises is of any kind
+        # torch's own words advise to read it with weights_only=False.
+        run = re.search(r"GLOBAL (\S+)", str(error))
         raise UserError(
-            f"{file}: it cannot be read as weights alone ({str(error).splitlines()[0]}).",
-            "A pickle that holds more than weights can run code: get the model as safetensors.",
-        ) from None
+            f"{file}: it cannot be read as weights alone ("
+            + (f"it names code: {run[1]}" if run else "it is cut short, damaged, or no checkpoint of PyTorch's")
+            + ").",
+            "A pickle that holds more than weights can run code: get the model as safetensors."
+            if run
+            else "Copy the file again, or get the model as safetensors.",
+        ) from error
+    if not isinstance(state, Mapping) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
+        raise UserError(
+            f"{file}: it cannot be read as weights alone (tensors by name were expected, and it holds something else).",
+            "Save the model's state_dict alone, or get the model as safetensors.",
+        )
+    return {name: tensor.detach().contiguous().clone() for name, tensor in state.items()}
+
+
+def _write(tensors: "Mapping[str, Tensor]", folder: Path) -> None:
+    """Write the weights of a folder, in one piece, also where another process writes them at the same time."""
+    from safetensors.torch import save_file
+
+    with tempfile.TemporaryDirectory(prefix=".converting-", dir=folder) as name:
+        part = Path(name) / WEIGHTS
+        save_file(dict(tensors), part, metadata={"format": "pt"})
+        part.replace(folder / WEIGHTS)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files of the folder's weights."""
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    index = folder / SHARDS
     try:
-        with written_beside(folder / WEIGHTS) as part:
-            save_file(tensors, part, metadata={"format": "pt"})
-    except OSError as error:
-        raise UserError(
-            f"{folder / WEIGHTS} cannot be written ({error.strerror}): the folder holds only a pickle, which is "
-            "converted once.",
-            "Copy the folder to where you may write.",
-        ) from None
-    log.info("%s: converted to %s", file, WEIGHTS)
+        return [folder / name for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"{index} does not say which files hold the weights.", _AGAIN) from None
 
 
 def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     """The shape of each weight of the folder, from the headers of its files."""
     from safetensors import SafetensorError, safe_open
 
-    files = [WEIGHTS]
-    if not (folder / WEIGHTS).is_file():
-        files = sorted(set(json.loads((folder / SHARDS).read_text())["weight_map"].values()))
     shapes: dict[str, tuple[int, ...]] = {}
-    for name in files:
+    for file in _files(folder):
         try:
-            with safe_open(folder / name, framework="pt") as opened:
+            with safe_open(file, framework="pt") as opened:
                 shapes |= {key: tuple(opened.get_slice(key).get_shape()) for key in opened.keys()}  # noqa: SIM118
         except (OSError, SafetensorError) as error:
-            raise UserError(
-                f"{folder / name} cannot be opened: {error}.",
-                "Copy the whole model folder again, or train the model anew.",
-            ) from None
+            raise UserError(f"{file} cannot be opened: {error}.", _AGAIN) from None
     return shapes
 
 
@@ -235,66 +284,77 @@ def _recognised(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
     return cls, cls.config_class.from_dict({k: v for k, v in config.items() if k not in ("model_type", "auto_map")})
 
 
-def _known_to_transformers(folder: Path, config: Mapping[str, Any], trust_remote_code: bool) -> tuple[Any, Any]:
+def _known_to_transformers(folder: Path, config: Mapping[str, Any], code: bool) -> tuple[Any, Any]:
+    """(class, configuration). code: the folder's own Python code is wanted, whatever transformers knows."""
     from transformers import CONFIG_MAPPING, MODEL_FOR_MASKED_LM_MAPPING, AutoConfig, AutoModelForMaskedLM
 
     kind = config.get("model_type")
-    if kind in CONFIG_MAPPING and CONFIG_MAPPING[kind] in MODEL_FOR_MASKED_LM_MAPPING:
-        return AutoModelForMaskedLM, AutoConfig.from_pretrained(folder, local_files_only=True)
-    if "auto_map" in config and trust_remote_code:
+    if code:
         log.warning("%s: its own Python code is run, as trust_remote_code says", folder)
-        return AutoModelForMaskedLM, AutoConfig.from_pretrained(folder, trust_remote_code=True, local_files_only=True)
-    if "auto_map" in config:
-        raise UserError(
-            f"{folder}: {kind or 'the model'} is no architecture that is known here; its folder names Python code "
-            "of its own.",
-            "Choose another backbone; or read that code, pin its revision and set trust_remote_code: true.",
-        )
-    raise UserError(
-        f"{folder / 'config.json'}: model_type is {kind!r}, which is no masked language model that transformers knows.",
-        "Choose DNABERT-2, a Nucleotide Transformer v2, or a model that AutoModelForMaskedLM opens.",
-    )
-
-
-def _opened(folder: Path, cls: Any, config: "PreTrainedConfig", trust_remote_code: bool) -> tuple[Any, dict]:
-    import torch
-
-    more = {"trust_remote_code": True} if trust_remote_code and hasattr(config, "auto_map") else {}
-    try:
-        with _quiet():
-            return cls.from_pretrained(
-                folder,
-                config=config,
-                output_loading_info=True,
-                local_files_only=True,
-                use_safetensors=True,
-                dtype=torch.float32,
-                ignore_mismatched_sizes=True,  # they are listed and refused, all at once
-                **more,
+    elif kind not in CONFIG_MAPPING or CONFIG_MAPPING[kind] not in MODEL_FOR_MASKED_LM_MAPPING:
+        if "auto_map" in config:
+            raise UserError(
+                f"{folder}: {kind or 'the model'} is no architecture that is known here; its folder names Python code "
+                "of its own.",
+                "Choose another backbone; or read that code, pin its revision and set trust_remote_code: true.",
             )
+        raise UserError(
+            f"{folder / 'config.json'}: model_type is {kind!r}, which is no masked language model that transformers "
+            "knows.",
+            "Choose DNABERT-2, a Nucleotide Transformer v2, or a model that AutoModelForMaskedLM opens.",
+        )
+    return AutoModelForMaskedLM, AutoConfig.from_pretrained(folder, trust_remote_code=code, local_files_only=True)
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """transformers raises errors of many kinds for a config.json and weights that it cannot open."""
+    try:
+        yield
     except UserError:
         raise
     except Exception as error:
         reason = str(error).strip().split("\n")[0]
-        raise UserError(
-            f"{folder}: weights and configuration cannot be opened together: {reason}.",
-            "Copy the whole model folder again, or train the model anew.",
-        ) from error
+        raise UserError(f"{folder}: weights and configuration cannot be opened together: {reason}.", _AGAIN) from error
 
 
-def _add_saved_classifier(model: "PreTrainedModel", folder: Path) -> tuple[set[str], set[str]]:
-    """Put the classification head of a folder on its model: (the keys that it took, those that are not there)."""
+def _opened(folder: Path, cls: Any, config: "PreTrainedConfig", code: bool) -> tuple[Any, dict]:
+    import torch
+
+    # AutoModelForMaskedLM alone knows the word; a model's own class would keep it in its configuration.
+    more = {"trust_remote_code": True} if code else {}
+    with _quiet():
+        return cls.from_pretrained(
+            folder,
+            config=config,
+            output_loading_info=True,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,  # they are listed and refused, all at once
+            **more,
+        )
+
+
+def _add_saved_classifier(
+    model: "PreTrainedModel", folder: Path, shapes: Mapping[str, tuple[int, ...]], misfits: dict[str, set[str]]
+) -> None:
+    """Put the classification head of a folder on its model, and its keys among the misfits or out of them."""
     from safetensors import safe_open
 
     from diffusion_bert.backbones.classifier import HEAD, add_classifier
 
     add_classifier(model, model.config.classes)
-    wanted = {f"{HEAD}.{name}" for name in getattr(model, HEAD).state_dict()}
-    with safe_open(folder / WEIGHTS, framework="pt") as opened:
-        taken = wanted & set(opened.keys())
-        head = {key.removeprefix(f"{HEAD}."): opened.get_tensor(key) for key in taken}
-    getattr(model, HEAD).load_state_dict(head, strict=False)
-    return taken, wanted - taken
+    head = getattr(model, HEAD)
+    wanted = {f"{HEAD}.{name}": tuple(tensor.shape) for name, tensor in head.state_dict().items()}
+    fitting = {key for key, shape in wanted.items() if shapes.get(key) == shape}
+    misfits["left over"] -= wanted.keys()
+    misfits["missing"] |= wanted.keys() - shapes.keys()
+    misfits["of another shape"] |= (wanted.keys() & shapes.keys()) - fitting
+    for file in _files(folder):
+        with safe_open(file, framework="pt") as opened:
+            kept = {key.removeprefix(f"{HEAD}."): opened.get_tensor(key) for key in fitting & set(opened.keys())}
+        head.load_state_dict(kept, strict=False)
 
 
 def without_progress_bars() -> None:

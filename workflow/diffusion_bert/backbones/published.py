@@ -18,9 +18,10 @@ def load_masked_lm(
 ) -> "PreTrainedModel":
     """The masked language model of a local folder or of a Hugging Face repository (owner/name), in evaluation mode.
 
-    revision: commit, tag or branch of the repository; None is the newest. What is fetched is kept below
-    ``$XDG_CACHE_HOME/diffusion_bert/backbones`` (``~/.cache`` where that is not set). Raises UserError where the source
-    is neither, cannot be fetched, or ``open_model`` refuses it.
+    revision: commit, tag or branch of the repository; None is the newest. trust_remote_code: run the Python code that
+    comes with a model, where it is none of this package's own; a repository then needs a revision. What is fetched is
+    kept below ``$XDG_CACHE_HOME/diffusion_bert/backbones`` (``~/.cache`` where that is not set). Raises UserError where
+    the source is neither, cannot be fetched, or ``open_model`` refuses it.
     """
     if Path(source).is_dir():
         return open_model(source, trust_remote_code=trust_remote_code)
@@ -28,6 +29,11 @@ def load_masked_lm(
         raise UserError(
             f"{source}: there is no such folder, and it is no name on Hugging Face (owner/name).",
             "Correct the path or the name.",
+        )
+    if trust_remote_code and not revision:
+        raise UserError(
+            f"trust_remote_code runs code from {source}, which may change at any time.",
+            "Give as revision the commit that you have read.",
         )
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "diffusion_bert" / "backbones"
     wanted = {"backbone": str(source), "revision": revision, "trust_remote_code": trust_remote_code}
