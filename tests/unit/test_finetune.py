@@ -8,15 +8,18 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from toy_backbones import published
+from toy_backbones import SIZES, published
 from toy_settings import SETTINGS
 from toy_windows import windows
+from transformers import EsmConfig, EsmForMaskedLM
 
+from diffusion_bert.backbones.load import build_model
 from diffusion_bert.embeddings import embed, embed_windows, start_of, trained
 from diffusion_bert.errors import UserError
 from diffusion_bert.evaluation.probe import frequencies, probe_labels, probe_understanding
 from diffusion_bert.sampling.generate import generate
 from diffusion_bert.tables import EMBEDDINGS, UNDERSTANDING, WINDOWS, read_parquet, read_tsv, write_parquet
+from diffusion_bert.tokens import BaseTokenizer
 from diffusion_bert.training.adapt import adapt, without_adapters
 from diffusion_bert.training.checkpoints import load_model_folder
 from diffusion_bert.training.resume import FILE
@@ -102,6 +105,31 @@ def test_tuned_saved_opened_and_sampled_from(data, backbone, kind, finetune):
     if kind == "nt":  # 6 is two 3-mers; 11 leaves two single bases
         made = generate(denoiser, labels=["a", "b", None], lengths=[6, 11, 30], sampler=SAMPLER, seed=1)
         assert [len(s) for s in made["sequence"]] == [6, 11, 30]
+
+
+def others(name, folder, sequences):
+    """Models that are neither of the two: ESM with 3-mers, a convnet with labels of its own."""
+    torch.manual_seed(0)
+    folder.mkdir()
+    if name == "esm":
+        published(folder, "nt", sequences)
+        sizes = {"vocab_size": len((folder / "vocab.txt").read_text().split()), "pad_token_id": 1, "mask_token_id": 2}
+        sizes |= {"max_position_embeddings": 64, "position_embedding_type": "rotary"}
+        EsmForMaskedLM(EsmConfig(**sizes, **SIZES)).save_pretrained(folder)
+        return
+    tokenizer = BaseTokenizer(["c"])
+    tokenizer.save(folder)
+    build_model(SETTINGS, tokenizer, 30).save_pretrained(folder)
+
+
+@pytest.mark.parametrize("name", ["esm", "convnet"])
+def test_any_other_backbone_takes_labels(data, name):
+    sequences = motifs(120, 0)["sequence"].tolist()
+    others(name, data / "other", sequences)
+    denoiser, _ = run(data, data / "other", reinit=True)
+    assert denoiser.labels == {"esm": ["a", "b"], "convnet": ["c", "a", "b"]}[name]
+    made = generate(denoiser, labels=["a", "b"], lengths=[11, 30], sampler=SAMPLER, seed=1)
+    assert [len(s) for s in made["sequence"]] == [11, 30]
 
 
 @each_backbone

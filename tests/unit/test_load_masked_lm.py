@@ -271,7 +271,8 @@ def test_a_repository_is_fetched_to_the_cache_and_opened(code, dnabert2, tmp_pat
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     monkeypatch.setattr(published, "fetch_backbone", fetch)
-    opened = load_masked_lm("owner/name", "1f2e3d", trust_remote_code=code)
+    commit = "1f2e3d4c5b" * 4
+    opened = load_masked_lm("owner/name", commit, trust_remote_code=code)
     assert torch.equal(logits(opened), logits(model))
-    assert asked == [("owner/name", "1f2e3d", code)]
+    assert asked == [("owner/name", commit, code)]
     assert len(list(cache.glob("diffusion_bert/backbones/*/model.safetensors"))) == 1

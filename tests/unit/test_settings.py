@@ -248,6 +248,7 @@ def test_held_out_chromosomes():
         ({"backbone": "owner/name", "tokenizer": {}}, "brings its own. Remove tokenizer"),
         ({"backbone": "owner/name", "architecture": {"width": 8}}, "has its sizes. Remove architecture"),
         ({"backbone": "owner/name", "trust_remote_code": True}, "Set revision to the commit that you have read"),
+        ({"backbone": "owner/name", "trust_remote_code": True, "revision": "main"}, "Set revision to the commit"),
         ({"backbone": "bert", "revision": "abc"}, "bert is trained from scratch. Remove revision"),
         ({"comb_factor": 1, "label_dropout": 0}, "a classifier that is shown the label learns nothing"),
     ],

@@ -158,6 +158,11 @@ def is_hub_name(backbone: str) -> bool:
     return _HUB_NAME.match(backbone) is not None and not Path(backbone).is_dir()
 
 
+def is_commit(revision: str | None) -> bool:
+    """Whether a revision names one commit, which never changes, as a branch or a tag may."""
+    return re.fullmatch("[0-9a-f]{40}", revision or "") is not None
+
+
 def published_backbones(config: Config) -> dict[str, dict[str, Any]]:
     """The backbones to be fetched, by a name that can be a folder's: ``source``, ``revision`` and ``code`` (whether the
     Python code that lies beside the weights is fetched too)."""
@@ -466,7 +471,7 @@ def _backbone_problems(name: str, model: Mapping[str, Any]) -> Iterator[tuple[st
         )
     if not is_hub_name(backbone) and model["revision"]:
         yield "revision", f"{key}.revision is set, but {backbone} is a local folder. Remove revision."
-    if is_hub_name(backbone) and model["trust_remote_code"] and not model["revision"]:
+    if is_hub_name(backbone) and model["trust_remote_code"] and not is_commit(model["revision"]):
         yield (
             "trust_remote_code",
             f"{key}.trust_remote_code runs code from {backbone}, which may change at any time. "

@@ -150,8 +150,22 @@ class ConvnetForMaskedLM(PreTrainedModel):
     def get_input_embeddings(self) -> nn.Embedding:
         return self.tokens
 
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        self.tokens = value
+
     def get_output_embeddings(self) -> nn.Linear:
         return self.head
+
+    def set_output_embeddings(self, new_embeddings: nn.Linear) -> None:
+        self.head = new_embeddings
+
+    def resize_token_embeddings(
+        self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None, mean_resizing: bool = True
+    ) -> nn.Embedding:
+        """As transformers', and the embedding of labels too, which has a row a token."""
+        tokens = super().resize_token_embeddings(new_num_tokens, pad_to_multiple_of, mean_resizing)
+        self.label = self._get_resized_embeddings(self.label, tokens.num_embeddings, None, mean_resizing)
+        return tokens
 
     def places(self, attention_mask: Tensor) -> Tensor:
         """Index into ``position`` of each token (B, T): its distance from the middle of the row's DNA, as an index."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from diffusion_bert.backbones.hub import fetch_backbone
 from diffusion_bert.backbones.load import open_model
 from diffusion_bert.errors import UserError
-from diffusion_bert.settings import backbone_folder, is_hub_name
+from diffusion_bert.settings import backbone_folder, is_commit, is_hub_name
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -19,7 +19,7 @@ def load_masked_lm(
     """The masked language model of a local folder or of a Hugging Face repository (owner/name), in evaluation mode.
 
     revision: commit, tag or branch of the repository; None is the newest. trust_remote_code: run the Python code that
-    comes with a model, where it is none of this package's own; a repository then needs a revision. What is fetched is
+    comes with a model, where it is none of this package's own; a repository then needs a commit as revision. What is fetched is
     kept below ``$XDG_CACHE_HOME/diffusion_bert/backbones`` (``~/.cache`` where that is not set). Raises UserError where
     the source is neither, cannot be fetched, or ``open_model`` refuses it.
     """
@@ -30,7 +30,7 @@ def load_masked_lm(
             f"{source}: there is no such folder, and it is no name on Hugging Face (owner/name).",
             "Correct the path or the name.",
         )
-    if trust_remote_code and not revision:
+    if trust_remote_code and not is_commit(revision):
         raise UserError(
             f"trust_remote_code runs code from {source}, which may change at any time.",
             "Give as revision the commit that you have read.",

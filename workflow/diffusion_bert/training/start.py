@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
+from torch import nn
 
 from diffusion_bert.backbones.load import build_model, open_model
 from diffusion_bert.diffusion import cross_entropy, mask
@@ -62,9 +63,23 @@ def starting_model(
     if settings["reinit"]:
         model = type(model)(model.config)
     if model.config.vocab_size != tokenizer.vocab_size:
-        # No mean of the old rows: labels are no average token, and transformers would write about it in every log.
-        model.resize_token_embeddings(tokenizer.vocab_size, mean_resizing=False)
+        _resize(model, tokenizer.vocab_size)
     return model.train()
+
+
+def _resize(model: "PreTrainedModel", tokens: int) -> None:
+    """Add tokens at the end of the vocabulary (or remove them), in embeddings and logits."""
+    old = model.get_input_embeddings().num_embeddings
+    # No mean of the old rows: labels are no average token, and transformers would write about it in every log.
+    model.resize_token_embeddings(tokens, mean_resizing=False)
+    decoder = model.get_output_embeddings()
+    for module in model.modules():
+        # ESM keeps the bias of the logits beside the decoder, where transformers leaves it as long as it was.
+        bias = module._parameters.get("bias")
+        if decoder in module.children() and bias is not None and len(bias) == old != tokens:
+            resized = bias.new_zeros(tokens)
+            resized[:old] = bias.detach()[:tokens]
+            module.bias = nn.Parameter(resized, requires_grad=bias.requires_grad)
 
 
 def starting_point(
