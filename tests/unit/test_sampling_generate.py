@@ -12,7 +12,7 @@ from diffusion_bert.errors import UserError
 from diffusion_bert.sampling.generate import batches, generate
 from diffusion_bert.sampling.order import ORDERS
 from diffusion_bert.tables import SEQUENCES, check
-from diffusion_bert.tokens import BpeTokenizer, KmerTokenizer
+from diffusion_bert.tokens import KmerTokenizer
 
 REFINED = settings({"passes": 2, "threshold": 0.2}, steps=5)
 
@@ -173,13 +173,6 @@ def test_a_length_that_takes_too_many_k_mers_is_refused():
         generate(as_denoiser(model), lengths=[17], **asked)
     with pytest.raises(UserError, match="19 bp was asked for, but the model takes at most 18 bp"):
         generate(as_denoiser(model), lengths=[19], **asked)
-
-
-def test_no_length_is_promised_with_bpe():
-    tokenizer = BpeTokenizer.trained(["ACGTACGT"] * 3, 11)
-    denoiser = as_denoiser(TokenModel(tokenizer, np.zeros(tokenizer.vocab_size)))
-    with pytest.raises(UserError, match="exact lengths are not possible"):
-        generate(denoiser, labels=[None], lengths=[8], sampler=settings(), seed=1)
 
 
 def test_labels_and_lengths_must_pair():

@@ -33,6 +33,7 @@ class DnaBert2Config(PretrainedConfig):
     """
 
     model_type = "dnabert2"
+    any_length = True
 
     def __init__(
         self,

@@ -31,6 +31,7 @@ class NucleotideTransformerConfig(PretrainedConfig):
     """
 
     model_type = "nucleotide_transformer"
+    any_length = True
 
     def __init__(
         self,

@@ -19,9 +19,9 @@ def load_masked_lm(
     """The masked language model of a local folder or of a Hugging Face repository (owner/name), in evaluation mode.
 
     revision: commit, tag or branch of the repository; None is the newest. trust_remote_code: run the Python code that
-    comes with a model, where it is none of this package's own; a repository then needs a commit as revision. What is fetched is
-    kept below ``$XDG_CACHE_HOME/diffusion_bert/backbones`` (``~/.cache`` where that is not set). Raises UserError where
-    the source is neither, cannot be fetched, or ``open_model`` refuses it.
+    comes with a model, where it is none of this package's own; a repository then needs a commit as revision.
+    What is fetched is kept below ``$XDG_CACHE_HOME/diffusion_bert/backbones`` (``~/.cache`` where that is not set).
+    Raises UserError where the source is neither, cannot be fetched, or ``open_model`` refuses it.
     """
     if Path(source).is_dir():
         return open_model(source, trust_remote_code=trust_remote_code)

@@ -1,12 +1,14 @@
 """Sequences from a denoiser: exact length, exact number, one seed a sequence, whole batches on the device."""
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 import torch
 
 from diffusion_bert.errors import UserError
+from diffusion_bert.sampling.lengths import Lengths
 from diffusion_bert.sampling.predict import Predictor
 from diffusion_bert.sampling.refine import refine
 from diffusion_bert.sampling.reverse import fill, revealed_fractions
@@ -14,6 +16,8 @@ from diffusion_bert.sampling.settings import Sampler
 from diffusion_bert.seeds import derive_seed
 from diffusion_bert.tables import SEQUENCES, check
 from diffusion_bert.training.checkpoints import Denoiser
+
+log = logging.getLogger(__name__)
 
 # The table's label of a sequence that was generated without one.
 UNLABELLED = "unlabelled"
@@ -38,8 +42,9 @@ def generate(
     of (denoiser, label, length, sampler, seed, its number), whatever the batches, up to float rounding of the forward
     pass. progress: called with (sequences done, sequences in all) after each batch.
 
-    Raises UserError for an unknown label, a length that the model cannot take, a setting that will not do, or a
-    tokenizer whose tokens vary in length (BPE): a number of tokens is then no length.
+    Lengths are exact whatever the tokenizer; for BPE see ``lengths``.
+
+    Raises UserError for an unknown label, a length that the model cannot take, or a setting that will not do.
     """
     settings = Sampler.from_settings(sampler)
     if len(labels) != len(lengths):
@@ -50,15 +55,26 @@ def generate(
     seeds = [derive_seed(seed, index) for index in indices]
     sequences = [""] * len(labels)
     done = 0
-    for batch in batches(lengths, batch_size):
+    varying = _varying(denoiser, lengths)
+    shapes = _shapes(lengths, seeds, varying)
+    for batch in batches(shapes, batch_size):
+        length, tokens = shapes[batch[0]]
         made = _generate_batch(
-            denoiser, [labels[i] for i in batch], lengths[batch[0]], settings, [seeds[i] for i in batch]
+            denoiser,
+            [labels[i] for i in batch],
+            length,
+            settings,
+            [seeds[i] for i in batch],
+            varying.get(length),
+            tokens,
         )
         for i, sequence in zip(batch, made, strict=True):
             sequences[i] = sequence
         done += len(batch)
         if progress is not None:
             progress(done, len(labels))
+    if fallbacks := sum(law.fallbacks for law in varying.values()):
+        log.info("%d draws left the truncated distribution: nothing in it could end at the length", fallbacks)
     return check(
         pd.DataFrame(
             {
@@ -75,16 +91,45 @@ def generate(
     )
 
 
-def batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
-    """The indices of ``lengths`` in batches of one length each, as full as they can be."""
+def _varying(denoiser: Denoiser, lengths: Sequence[int]) -> dict[int, Lengths]:
+    """How sequences of each length (bp) get their tokens, where the tokenizer has no layout; else nothing."""
+    tokenizer = denoiser.tokenizer
+    asked = [length for length in sorted(set(lengths)) if tokenizer.layout(length) is None]
+    if not asked:
+        return {}
+    histogram = denoiser.settings.get("token_lengths")
+    if histogram is None:
+        raise UserError(
+            "The model's diffusion.json does not say how long its tokens are (token_lengths).",
+            "Train the model anew with this version.",
+        )
+    spelled = torch.as_tensor(tokenizer.bases_per_token[tokenizer.base_ids], device=denoiser.device)
+    return {length: Lengths(histogram, spelled, length, _most_tokens(denoiser)) for length in asked}
+
+
+def _shapes(
+    lengths: Sequence[int], seeds: Sequence[int], varying: Mapping[int, Lengths]
+) -> list[tuple[int, int | None]]:
+    """(bp, tokens) of each sequence; its number of tokens follows from its own seed, and is None where bp say it."""
+    shapes: list[tuple[int, int | None]] = [(length, None) for length in lengths]
+    for length, law in varying.items():
+        members = [i for i, other in enumerate(lengths) if other == length]
+        keys = torch.tensor([seeds[i] for i in members], dtype=torch.int64, device=law.spelled.device)
+        for i, tokens in zip(members, law.number_of_tokens(keys).tolist(), strict=True):
+            shapes[i] = (length, tokens)
+    return shapes
+
+
+def batches(shapes: Sequence[Hashable], batch_size: int) -> list[list[int]]:
+    """The indices of ``shapes`` in batches of one shape each, as full as they can be."""
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    by_length: dict[int, list[int]] = {}
-    for index, length in enumerate(lengths):
-        by_length.setdefault(length, []).append(index)
+    by_shape: dict[Hashable, list[int]] = {}
+    for index, shape in enumerate(shapes):
+        by_shape.setdefault(shape, []).append(index)
     return [
         members[start : start + batch_size]
-        for _, members in sorted(by_length.items())
+        for _, members in sorted(by_shape.items())
         for start in range(0, len(members), batch_size)
     ]
 
@@ -97,7 +142,8 @@ def longest_length(denoiser: Denoiser) -> int | None:
 
 
 def _most_tokens(denoiser: Denoiser) -> int | None:
-    positions = getattr(getattr(denoiser.model, "config", None), "max_position_embeddings", None)
+    config = getattr(denoiser.model, "config", None)
+    positions = None if getattr(config, "any_length", False) else getattr(config, "max_position_embeddings", None)
     return None if positions is None else positions - denoiser.tokenizer.extra_tokens
 
 
@@ -107,18 +153,12 @@ def _check_lengths(lengths: Sequence[int], denoiser: Denoiser) -> None:
         if length < 1:
             raise UserError(f"A sequence of {length} bp was asked for.", "Ask for lengths of at least 1 bp.")
         layout = denoiser.tokenizer.layout(length)
-        if layout is None:
-            raise UserError(
-                f"A sequence of {length} bp was asked for, but the model's tokens (BPE) vary in length: exact lengths "
-                "are not possible with them.",
-                "Generate with a model of single bases or k-mers.",
-            )
         if longest is not None and length > longest:
             raise UserError(
                 f"A sequence of {length} bp was asked for, but the model takes at most {longest} bp.",
                 f"Ask for at most {longest} bp, or train a model on wider windows.",
             )
-        if most is not None and len(layout) > most:
+        if most is not None and layout is not None and len(layout) > most:
             raise UserError(
                 f"A sequence of {length} bp was asked for, which is {len(layout)} tokens; the model takes {most}.",
                 f"Ask for {length - length % int(layout[0])} bp, or train a model on wider windows.",
@@ -127,9 +167,15 @@ def _check_lengths(lengths: Sequence[int], denoiser: Denoiser) -> None:
 
 @torch.inference_mode()
 def _generate_batch(
-    denoiser: Denoiser, labels: list[str | None], length: int, sampler: Sampler, seeds: list[int]
+    denoiser: Denoiser,
+    labels: list[str | None],
+    length: int,
+    sampler: Sampler,
+    seeds: list[int],
+    lengths: Lengths | None,
+    tokens_each: int | None,
 ) -> list[str]:
-    predictor = Predictor(denoiser, labels, length, sampler.guidance)
+    predictor = Predictor(denoiser, labels, length, sampler.guidance, lengths, tokens_each)
     keys = torch.tensor(seeds, dtype=torch.int64, device=predictor.device)
     tokens = torch.full((len(labels), predictor.tokens), predictor.mask_id, dtype=torch.int64, device=predictor.device)
     masked = torch.ones_like(tokens, dtype=torch.bool)

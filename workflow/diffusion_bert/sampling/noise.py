@@ -12,6 +12,8 @@ import torch
 # What a number is for. One purpose never sees another's numbers.
 ORDER = 0
 DRAW = 1
+LENGTH = 2
+COUNT = 3
 
 
 def _signed(value: int) -> int:

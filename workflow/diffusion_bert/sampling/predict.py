@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from diffusion_bert.sampling.lengths import Lengths
 from diffusion_bert.training.checkpoints import Denoiser
 
 
@@ -12,25 +13,38 @@ class Predictor:
     length: bp. Tokens are (B, L) int64 vocabulary ids without the frame ([CLS], label, [SEP]), which is put round them
     here; frame tokens can therefore never be predicted or overwritten. L is the number of tokens in the tokenizer's
     layout of that length, and at each position only tokens of as many bases as the layout says are predicted: whatever
-    is drawn, the sequence has its length. ValueError for a tokenizer without a layout.
+    is drawn, the sequence has its length. With a tokenizer that has no layout L is ``tokens``, and ``lengths`` draws.
 
-    Attributes: ``tokens``, L; ``allowed`` (A,) int64, the vocabulary ids that a column of the predictions stands for;
-    ``forwards``, the forward passes and ``rows``, the sequences in them so far.
+    Attributes: ``tokens``, L; ``lengths``; ``bases`` (V,) int64, how many each id spells; ``allowed`` (A,) int64, the
+    vocabulary ids that a column of the predictions stands for; ``forwards``, the forward passes and ``rows``, the
+    sequences in them so far.
     """
 
-    def __init__(self, denoiser: Denoiser, labels: list[str | None], length: int, guidance: float):
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        labels: list[str | None],
+        length: int,
+        guidance: float,
+        lengths: Lengths | None = None,
+        tokens: int | None = None,
+    ):
         tokenizer = denoiser.tokenizer
         layout = tokenizer.layout(length)
-        if layout is None:
-            raise ValueError("the tokenizer has no layout: how many tokens a sequence of one length has varies")
-        self.tokens = len(layout)
+        if layout is None and (lengths is None or tokens is None):
+            raise ValueError("without a layout the number of tokens must be given, and the lengths that draw them")
+        self.tokens = tokens if layout is None else len(layout)
+        self.lengths = lengths if layout is None else None
         self.denoiser = denoiser
         self.device = denoiser.device
         self.content = tokenizer.content
         self.mask_id = tokenizer.mask_id
         self.allowed = torch.as_tensor(tokenizer.base_ids, device=self.device)
-        wrong = tokenizer.bases_per_token[tokenizer.base_ids] != layout[:, None]
-        self.wrong = torch.as_tensor(wrong, device=self.device)  # (L, A)
+        self.bases = torch.as_tensor(tokenizer.bases_per_token, device=self.device)  # (V,)
+        self.wrong = None
+        if layout is not None:
+            wrong = tokenizer.bases_per_token[tokenizer.base_ids] != layout[:, None]
+            self.wrong = torch.as_tensor(wrong, device=self.device)  # (L, A)
         blank = np.full((len(labels), self.tokens), tokenizer.mask_id)
         self.labelled = self._framed(blank, labels)
         self.guidance = guidance if any(label is not None for label in labels) else 0.0
@@ -54,7 +68,8 @@ class Predictor:
         if self.unlabelled is not None:
             plain = self._at(self.unlabelled, tokens, rows, where)
             log_probs = (1 + self.guidance) * log_probs - self.guidance * plain
-        log_probs = log_probs.masked_fill(self.wrong[where.nonzero()[:, 1]], -torch.inf)
+        if self.wrong is not None:
+            log_probs = log_probs.masked_fill(self.wrong[where.nonzero()[:, 1]], -torch.inf)
         return torch.log_softmax(log_probs, dim=-1)
 
     def _at(

@@ -10,7 +10,7 @@ import torch
 
 from diffusion_bert.diffusion import Schedule
 from diffusion_bert.sampling import draw
-from diffusion_bert.sampling.noise import DRAW, ORDER, uniforms
+from diffusion_bert.sampling.noise import DRAW, LENGTH, ORDER, uniforms
 from diffusion_bert.sampling.order import ORDERS, Planned, slots
 from diffusion_bert.sampling.predict import Predictor
 from diffusion_bert.sampling.settings import Sampler
@@ -57,6 +57,7 @@ def fill(
     order = ORDERS[sampler.order]
     order_noise = uniforms(seeds, length, purpose=ORDER, round_=round_)
     draw_noise = uniforms(seeds, length, purpose=DRAW, round_=round_)
+    length_noise = uniforms(seeds, length, purpose=LENGTH, round_=round_)
     if isinstance(order, Planned):
         stage = dense(order.plan(masked, fractions, order_noise), masked)
     else:
@@ -73,9 +74,22 @@ def fill(
             log_probs = predictor(tokens, rows, hidden)
             chosen = order.choose(log_probs, hidden, now[rows].sum(1), order_noise[rows])
             log_probs = log_probs[chosen[hidden]]
+        full = log_probs
         log_probs = draw.truncated(log_probs, temperature=sampler.temperature, top_p=sampler.top_p, top_k=sampler.top_k)
         row, position = chosen.nonzero(as_tuple=True)
         row = rows[row]
-        tokens[row, position] = predictor.allowed[draw.inverse_cdf(log_probs, draw_noise[row, position])]
+        if predictor.lengths is None:
+            columns = draw.inverse_cdf(log_probs, draw_noise[row, position])
+        else:
+            columns = predictor.lengths.draw(
+                log_probs,
+                full,
+                chosen,
+                left=predictor.lengths.length - predictor.bases[tokens[rows]].sum(1),
+                masked_after=(masked[rows] & ~chosen).sum(1),
+                length_noise=length_noise[row, position],
+                token_noise=draw_noise[row, position],
+            )
+        tokens[row, position] = predictor.allowed[columns]
         masked[row, position] = False
     return tokens

@@ -78,6 +78,12 @@ class TokenisedWindows:
         """(n, T): the windows as they lie in the table."""
         return self.strands[0]
 
+    def token_lengths(self) -> list[int] | None:
+        """How many tokens of the windows spell 1, 2, ... known bases; None where a length in bp says which they are."""
+        if self.tokenizer.layout(1) is not None:
+            return None
+        return torch.bincount(self.known_bases[self.ids.long()].flatten())[1:].tolist()
+
     def rows(self, rows: Tensor, turned: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """(input_ids, attention_mask, maskable) of rows (B,) int64 on the CPU; no longer than the longest of them.
 

@@ -370,6 +370,7 @@ class _Run:
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "windows": len(self.windows),
             "longest_window": int(self.windows.lengths.max()),
+            "token_lengths": self.windows.token_lengths(),
             "steps": self.step,
             "best_step": self.best_step,
             "validation_bits_per_base": self.best_bits,
