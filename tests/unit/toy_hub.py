@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from urllib.parse import unquote, urlsplit
 
 NAME = "owner/Model-1"
-OLD, NEW = "a" * 40, "b" * 40
+OLD, NEW = (hashlib.sha1(name).hexdigest() for name in (b"old", b"new"))
 # What the hub keeps in git itself; anything else is kept apart, by its SHA-256.
 IN_GIT = (".json", ".txt", ".md", ".py")
 

@@ -16,6 +16,8 @@ MODELS = {
     "kmers_lora": ("nt", "lora"),
 }
 
+TARGETS = ["sequences", *(f"results/understanding/{model}.tsv" for model in MODELS)]
+
 
 @pytest.fixture(scope="module")
 def tuned(root, tmp_path_factory):
@@ -46,7 +48,7 @@ def tuned(root, tmp_path_factory):
     )
     with serving({OLD: files}, {"main": OLD}) as hub:
         hub.faults["model.safetensors"] = [None, "cut"]  # the redirect, then the file
-        workflow.run("sequences", "evaluation", "--quiet", "host", env={"HF_ENDPOINT": hub.url})
+        workflow.run(*TARGETS, "--quiet", "host", env={"HF_ENDPOINT": hub.url})
         assert sum("/large/" in path for path, _ in hub.asked) == 2  # once to the cut, once from there
     return workflow
 
@@ -56,7 +58,7 @@ def test_fetched_once_and_kept(tuned):
     assert folders == [f"owner--Model-1--{OLD}"]
     source = json.loads((tuned.folder / "resources/backbones" / folders[0] / "source.json").read_text())
     assert source["commit"] == OLD
-    assert tuned.stale("sequences", "evaluation") == {}  # and needs no network
+    assert tuned.stale(*TARGETS) == {}  # and needs no network
 
 
 @pytest.mark.parametrize("model", MODELS)
