@@ -1,10 +1,16 @@
 """The state of a run that was cut short: one safetensors file whose header holds the rest as JSON, renamed into place.
 
-One file, so that weights and step always belong together; no pickle, so that opening one runs nothing.
+One file, so that weights and step always belong together; no pickle, so that opening one runs nothing. What asks a run
+to stop, so that it writes one, is here too.
 """
 
 import json
 import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +49,8 @@ def save_checkpoint(
     tensors = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
     with written_beside(Path(folder) / FILE) as part:
         save_file(tensors, part, metadata={"state": json.dumps(state)})
+        with part.open("rb") as written:
+            os.fsync(written.fileno())  # else a machine that fails may keep the new name and not its content
 
 
 def load_checkpoint(
@@ -81,6 +89,24 @@ def load_checkpoint(
         for name, tensor in weights.pop("model").items():
             parameters[name].copy_(tensor)
     return state, weights
+
+
+@contextmanager
+def asked_to_stop(checkpoint_folder: str | Path | None) -> Iterator[threading.Event]:
+    """An event that SIGTERM sets inside the block, which SLURM sends before the time limit, instead of ending the run.
+
+    Without a folder to keep the run in, and outside the main thread, where Python sets no handlers, SIGTERM does what
+    it did before.
+    """
+    asked = threading.Event()
+    if checkpoint_folder is None or threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _owner(parameter: nn.Parameter, optimisers: list[torch.optim.Optimizer]) -> torch.optim.Optimizer:

@@ -8,6 +8,7 @@ from a checkpoint is the run that was never cut.
 import hashlib
 import logging
 import math
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -38,7 +39,7 @@ from diffusion_bert.training.adapt import adapt, cost, without_adapters
 from diffusion_bert.training.checkpoints import save_model_folder
 from diffusion_bert.training.data import FixedMasks, RowStream, TokenisedWindows
 from diffusion_bert.training.optimiser import AveragedWeights, learning_rate_at, optimisers, trainable
-from diffusion_bert.training.resume import FILE, load_checkpoint, save_checkpoint
+from diffusion_bert.training.resume import FILE, asked_to_stop, load_checkpoint, save_checkpoint
 from diffusion_bert.training.start import refuse_worse_than_guess, starting_model, starting_tokenizer
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,8 @@ def train(
     settings: a model's config entry with all defaults filled in. seed: already derived for this model.
     backbone: the folder of the masked language model to start from; None starts from scratch.
     checkpoint_folder: where the state of the run is kept at each validation and found again after a kill; removed from
-    there once the model folder is complete. threads: of the CPU, by default the fixed number of ``reproducible``.
+    there once the model folder is complete. With one, SIGTERM ends the run after its step, by a UserError, and the next
+    run goes on from that step. threads: of the CPU, by default the fixed number of ``reproducible``.
     progress: called after each step with (steps done, steps in all).
 
     The model kept is the best of the validations by bits a base. Raises UserError where the windows are of no use, the
@@ -74,7 +76,8 @@ def train(
     with reproducible() if threads is None else reproducible(threads), torch.random.fork_rng():
         run = _Run.set_up(train_parquet, validation_parquet, settings, seed, backbone, best_device(device))
         run.resume(checkpoint_folder)
-        run.go(checkpoint_folder, progress)
+        with asked_to_stop(checkpoint_folder) as asked:
+            run.go(checkpoint_folder, progress, asked)
         curve = run.finish(folder)
     if checkpoint_folder is not None:
         (Path(checkpoint_folder) / FILE).unlink(missing_ok=True)
@@ -107,6 +110,8 @@ class _Run:
     every: int
     identity: dict[str, Any]
     step: int = 0
+    # The bound of each step since the last validation, nats a base, as tensors not waited for.
+    bounds: list[Tensor] = field(default_factory=list)
     curve: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
     best_bits: float = math.inf
@@ -175,17 +180,21 @@ class _Run:
         """Which rows each step takes."""
         return RowStream(len(self.windows), self.settings["batch_size"], derive_seed(self.seed, "rows"))
 
-    def go(self, checkpoint_folder: str | Path | None, progress: Callable[[int, int], None] | None) -> None:
-        """All steps that are left, with validation every so often and at the end."""
+    def go(
+        self,
+        checkpoint_folder: str | Path | None,
+        progress: Callable[[int, int], None] | None,
+        asked: threading.Event,
+    ) -> None:
+        """All steps that are left, with validation every so often and at the end; fewer where it is asked to stop."""
         stream = self.stream()
         device = self.windows.ids.device
         generator = torch.Generator(device=device)
-        losses = torch.zeros(self.every, device=device)  # bound of each step since the last validation, nats a base
         began = spoke = since = time.monotonic()
         first, tokens = self.step, 0
         while self.step < self.steps and not self.stopped_early():
             rows = stream.rows(self.step)
-            losses[self.step % self.every] = self.one_step(rows, generator)
+            self.bounds.append(self.one_step(rows, generator))
             tokens += int(self.windows.lengths[rows].sum())
             self.step += 1
             if progress is not None:
@@ -193,19 +202,26 @@ class _Run:
             now = time.monotonic()
             last = self.step == self.steps
             if self.step % self.every == 0 or last:
-                done = losses[: (self.step - 1) % self.every + 1]
-                self.refuse_bad_losses(done, stream)
+                mean = self.mean_bound(stream)
+                self.bounds.clear()
                 speed = tokens / max(now - since, 1e-9)
-                self.validate(float(done.mean()) * BITS)
+                self.validate(mean * BITS)
                 self.checkpoint(checkpoint_folder if not last else None)
                 since, tokens = time.monotonic(), 0
                 self.say(began, first, {**self.curve[-1], "tokens_per_second": speed})
                 spoke = since
             elif now - spoke > SECONDS_BETWEEN_LINES:
-                done = losses[: self.step % self.every]
-                self.refuse_bad_losses(done, stream)
-                self.say(began, first, {"train_bits_per_base": float(done.mean()) * BITS})
+                self.say(began, first, {"train_bits_per_base": self.mean_bound(stream) * BITS})
                 spoke = now
+            if asked.is_set() and not last:
+                if self.bounds:
+                    self.mean_bound(stream)  # weights that are no numbers are nothing to go on from
+                self.checkpoint(checkpoint_folder)
+                raise UserError(
+                    f"SIGTERM came: training stopped after step {self.step} of {self.steps}, which is kept in "
+                    f"{checkpoint_folder}.",
+                    "Run the same again: it goes on from there.",
+                )
 
     def one_step(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """One update of the weights; the bound that the batch estimates, nats a base, as a tensor not waited for."""
@@ -308,9 +324,10 @@ class _Run:
         log.info("no better for %d validations: training stops at step %d", worse, self.step)
         return True
 
-    def refuse_bad_losses(self, losses: Tensor, stream: RowStream) -> None:
-        """UserError, with the step and its windows, where one of the losses of the last steps is NaN or infinite."""
-        bad = torch.nonzero(~torch.isfinite(losses.cpu())).flatten()
+    def mean_bound(self, stream: RowStream) -> float:
+        """The mean of ``bounds``; UserError, with the step and its windows, where one of them is NaN or infinite."""
+        losses = torch.stack(self.bounds).cpu()
+        bad = torch.nonzero(~torch.isfinite(losses)).flatten()
         if len(bad):
             step = self.step - len(losses) + int(bad[0])
             rows = ", ".join(str(int(row) + 1) for row in stream.rows(step)[:8])
@@ -319,6 +336,7 @@ class _Run:
                 f"counted from 1): {rows}, ...",
                 "Lower learning_rate, lengthen warmup_steps, or set clip to 1.",
             )
+        return float(losses.mean())
 
     def say(self, began: float, first: int, numbers: Mapping[str, float]) -> None:
         """A line of the log: how far, how good, when it ends."""
@@ -341,9 +359,10 @@ class _Run:
                 "best_bits": self.best_bits,
                 "best_step": self.best_step,
             }
-            save_checkpoint(
-                folder, self.model, self.optimisers, {"average": self.average.weights, "best": self.best}, state
-            )
+            tensors = {"average": self.average.weights, "best": self.best}
+            if self.bounds:
+                tensors["bounds"] = {"bounds": torch.stack(self.bounds)}
+            save_checkpoint(folder, self.model, self.optimisers, tensors, state)
 
     def resume(self, folder: str | Path | None) -> None:
         found = load_checkpoint(folder, self.model, self.optimisers, self.identity) if folder is not None else None
@@ -351,7 +370,8 @@ class _Run:
             state, weights = found
             self.step, self.curve = state["step"], state["curve"]
             self.best_bits, self.best_step = state["best_bits"], state["best_step"]
-            self.best = weights["best"]
+            self.best = weights.get("best", {})
+            self.bounds = list(weights["bounds"]["bounds"]) if "bounds" in weights else []
             self.average.weights.update(weights["average"])
             log.info("going on after step %d", self.step)
 
