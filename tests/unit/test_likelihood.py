@@ -1,10 +1,13 @@
+import itertools
+
 import numpy as np
 import pytest
-from toy_models import LabelModel, TokenModel, UniformModel, all_sequences, as_denoiser, markov_model
+import torch
+from toy_models import LabelModel, TokenModel, ToyModel, UniformModel, all_sequences, as_denoiser, markov_model
 
 from diffusion_bert.diffusion import BITS
 from diffusion_bert.errors import UserError
-from diffusion_bert.likelihood import bits_per_base
+from diffusion_bert.likelihood import apply_masks, bits_per_base, draw_masks
 from diffusion_bert.tokens import BpeTokenizer, KmerTokenizer
 
 SEQUENCES = ["ACGTCA", "TTTTTT", "CATGAC", "GGGGCC"]
@@ -82,3 +85,50 @@ def test_bits_are_those_of_the_tokens_and_bases_those_that_they_spell(tokenizer)
 def test_one_sample_has_no_error():
     with pytest.raises(ValueError, match="at least 2"):
         bits_per_base(as_denoiser(UniformModel()), ["A"], [None], samples=1)
+
+
+class Inconsistent(ToyModel):
+    """Conditionals that belong to no distribution, so that the bound is not tight and depends on which are masked."""
+
+    def base_log_probs(self, observed, labels):
+        length = observed.shape[1]
+        seen = (observed + 2) * torch.arange(1, length + 1)
+        logits = torch.sin(seen.sum(-1)[:, None, None] * torch.arange(1, 5) + torch.arange(length)[:, None])
+        return torch.log_softmax(2 * logits.double(), dim=-1)
+
+
+def exact_bound(model, sequence):
+    """-ELBO in bits a base: every count, every set of that size."""
+    length = len(sequence)
+    true = torch.tensor(["ACGT".index(letter) for letter in sequence])
+    total = 0.0
+    for count in range(1, length + 1):
+        sets = list(itertools.combinations(range(length), count))
+        observed = true.repeat(len(sets), 1)
+        for row, chosen in enumerate(sets):
+            observed[row, list(chosen)] = -1
+        log_p = model.base_log_probs(observed, None).gather(-1, true.expand(len(sets), -1)[..., None])[..., 0]
+        total -= torch.where(observed < 0, log_p, 0.0).sum().item() / len(sets) / count
+    return total * BITS / length
+
+
+@pytest.mark.parametrize("samples", [2, 3, 5, 6])
+@pytest.mark.parametrize("sequence", ["A", "GAT", "TGCATC"])
+def test_the_bound_is_that_of_all_masks(sequence, samples):
+    model = Inconsistent()
+    value, error = bits_per_base(as_denoiser(model), [sequence] * 1000, [None] * 1000, samples=samples, seed=4)
+    assert abs(value.mean() - exact_bound(model, sequence)) < 4 * value.std() / 1000**0.5 + 1e-6
+    assert np.sqrt((error**2).mean()) >= 0.9 * value.std() - 1e-6
+
+
+def test_two_passes_of_a_pair_mask_all_tokens_between_them():
+    maskable = torch.tensor([False, True, True, False, True, True, True, False])
+    counted = np.zeros(6, dtype=int)
+    for seed in range(500):
+        masked = apply_masks(maskable, *draw_masks(6, 8, seed))
+        for one, other in zip(masked[:3], masked[3:], strict=True):
+            assert not (one & ~maskable).any()
+            assert (torch.equal(one, maskable) and torch.equal(other, maskable)) or torch.equal(one ^ other, maskable)
+        counted += np.bincount(masked.sum(-1), minlength=6)
+    assert counted[0] == 0
+    assert counted[1:] / counted.sum() == pytest.approx(np.full(5, 1 / 5), abs=0.03)
