@@ -73,6 +73,30 @@ EVALUATION: Columns = {
 # What a model thinks of each sequence of the matched sets: a bound on bits a base and its Monte Carlo error.
 MODEL_SCORES: Columns = {"set": "text", "name": "text", "bits_per_base": "float?", "standard_error": "float?"}
 
+# A FASTA under a model, one record a row. ``log2_p``: the bound on log2 p(sequence), bits; ``standard_error`` is that
+# of ``bits_per_base``. Null where no base is known.
+SEQUENCE_SCORES: Columns = {
+    "name": "text",
+    "length": "int",
+    "bits_per_base": "float?",
+    "standard_error": "float?",
+    "log2_p": "float?",
+}
+
+# Variants under a model, one alternative allele a row. ``pos`` is 1-based, as in VCF. ``log2_p_*``: bounds on log2 p of
+# the window, bits, averaged over the strands; ``difference`` is alternative - reference, with its ``standard_error``.
+VARIANT_SCORES: Columns = {
+    "chrom": "text",
+    "pos": "int",
+    "id": "text?",
+    "ref": "text",
+    "alt": "text",
+    "log2_p_reference": "float",
+    "log2_p_alternative": "float",
+    "difference": "float",
+    "standard_error": "float",
+}
+
 # What a model makes of windows: one vector each. ``row`` is the window's row in its split's table, counted from 1.
 EMBEDDINGS: Columns = {"split": "text", "row": "int", "label": "text", "embedding": "vector"}
 
