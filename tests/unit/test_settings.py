@@ -60,8 +60,9 @@ def test_the_architectures_defaults_are_those_of_the_backbone(tmp_path):
     assert config["models"]["b"]["architecture"]["layers"] == 2
 
 
-def test_steps_stand_instead_of_epochs(tmp_path):
-    config = load(tmp_path, GOOD.replace("a: {}", "a: {steps: 7}\n  b: {epochs: 3}"))
+def test_steps_and_minutes_stand_instead_of_epochs(tmp_path):
+    config = load(tmp_path, GOOD.replace("a: {}", "a: {steps: 7}\n  b: {epochs: 3}\n  c: {minutes: 2}"))
+    assert (config["models"]["c"]["minutes"], config["models"]["c"]["epochs"]) == (2, None)
     assert (config["models"]["a"]["steps"], config["models"]["a"]["epochs"]) == (7, None)
     assert (config["models"]["b"]["steps"], config["models"]["b"]["epochs"]) == (None, 3)
 
@@ -249,6 +250,11 @@ def test_held_out_chromosomes():
         ({"backbone": "owner/name", "architecture": {"width": 8}}, "has its sizes. Remove architecture"),
         ({"backbone": "owner/name", "trust_remote_code": True}, "Set revision to the commit that you have read"),
         ({"backbone": "owner/name", "trust_remote_code": True, "revision": "main"}, "Set revision to the commit"),
+        ({"steps": 10, "minutes": 3}, "models.a gives steps and minutes: one of them says how long"),
+        ({"steps": 10, "epochs": 3}, "models.a gives steps and epochs: one of them says how long"),
+        ({"batch_size": 4, "gradient_accumulation": 5}, "gradient_accumulation is 5, but a step has 4 windows"),
+        ({"gradient_checkpointing": True}, "a convnet does not support it"),
+        ({"precision": "bf16"}, "expected one of float32, tf32, bfloat16, float16"),
         ({"backbone": "bert", "revision": "abc"}, "bert is trained from scratch. Remove revision"),
         ({"comb_factor": 1, "label_dropout": 0}, "a classifier that is shown the label learns nothing"),
     ],

@@ -1,5 +1,7 @@
 import json
 import logging
+import re
+import time
 
 import numpy as np
 import pandas as pd
@@ -222,6 +224,83 @@ class TestResume:
             run(data, tmp_path / "model", checkpoint_folder=tmp_path / "state")
 
 
+class TestMinutes:
+    BUDGET = {"steps": None, "minutes": 0.02, "validate_every": None, "warmup_steps": 2}
+
+    def test_the_time_is_used_and_no_more(self, data, tmp_path):
+        at = []
+        curve = run(data, tmp_path / "model", progress=lambda *step: at.append(time.monotonic()), **self.BUDGET)
+        assert 1.0 < at[-1] - at[0] < 6
+        assert curve["step"].iloc[-1] == len(at)
+        assert 2 <= len(curve) <= 20
+        rates = curve["learning_rate"].tolist()
+        assert rates == sorted(rates, reverse=True)
+        assert rates[-1] < 0.1 * rates[0]  # cosine, by the share that is used
+
+    def test_what_was_used_before_a_kill_counts(self, data, tmp_path):
+        budget = {**self.BUDGET, "minutes": 0.05}
+        first, second = [], []
+
+        def progress(step, steps):
+            first.append(step / steps)
+            if first[-1] > 0.6:
+                raise KilledError
+
+        with pytest.raises(KilledError):
+            run(data, tmp_path / "model", checkpoint_folder=tmp_path / "state", progress=progress, **budget)
+        more = lambda step, steps: second.append(step / steps)  # noqa: E731
+        run(data, tmp_path / "model", checkpoint_folder=tmp_path / "state", progress=more, **budget)
+        assert 0.4 < second[0] < 0.95
+        assert second[-1] == 1
+
+
+class TestHowAStepIsComputed:
+    @pytest.mark.parametrize("more", [{}, {"comb_factor": 2.0, "label_dropout": 0.5}], ids=["diffusion", "joint"])
+    @pytest.mark.parametrize("parts", [2, 3])
+    def test_a_batch_in_parts_is_the_batch(self, data, tmp_path, parts, more):
+        short = {"steps": 5, "validate_every": 5, "dropout": 0.0, "optimizer": "adamw", "learning_rate": 1e-4, **more}
+        whole = run(data, tmp_path / "whole", **short)
+        cut = run(data, tmp_path / "cut", gradient_accumulation=parts, **short)
+        pd.testing.assert_frame_equal(cut, whole, rtol=1e-4)
+        tensors = [load_file(tmp_path / name / "model.safetensors") for name in ("cut", "whole")]
+        for name, tensor in tensors[0].items():
+            assert torch.allclose(tensor, tensors[1][name], atol=2e-5), name
+
+    def test_bfloat16_is_near_float32_and_another(self, data, tmp_path):
+        short = {"steps": 20, "validate_every": 20}
+        full = run(data, tmp_path / "full", **short)
+        half = run(data, tmp_path / "half", precision="bfloat16", **short)
+        assert half["train_bits_per_base"].tolist() == pytest.approx(full["train_bits_per_base"].tolist(), rel=0.02)
+        assert half["train_bits_per_base"].tolist() != full["train_bits_per_base"].tolist()
+        assert {x.dtype for x in load_file(tmp_path / "half" / "model.safetensors").values()} == {torch.float32}
+
+    @pytest.mark.parametrize("precision", ["float16", "tf32"])
+    def test_what_a_cpu_does_not_compute_in(self, data, tmp_path, precision):
+        with pytest.raises(UserError, match=f"precision is {precision}, which needs an NVIDIA GPU"):
+            run(data, tmp_path / "model", precision=precision)
+
+    def test_activations_that_are_computed_again_change_nothing(self, data, tmp_path, caplog):
+        caplog.set_level(logging.INFO)
+        architecture = {"width": 16, "layers": 2, "heads": 2, "expansion": 2}
+        short = {"backbone": "bert", "architecture": architecture, "steps": 3}
+        memory = []
+        for again in (False, True):
+            run(data, tmp_path / str(again), gradient_checkpointing=again, **short)
+            memory.append(int(re.findall(r"([\d,]+) MiB", caplog.text)[-1].replace(",", "")))
+        assert weights(tmp_path / "False") == weights(tmp_path / "True")
+        assert memory[1] < memory[0]
+
+    def test_a_backbone_that_keeps_its_activations(self, data, tmp_path):
+        with pytest.raises(UserError, match="the backbone convnet does not support it"):
+            run(data, tmp_path / "model", gradient_checkpointing=True)
+
+    def test_compiled(self, data, tmp_path, monkeypatch):
+        compiled = []
+        monkeypatch.setattr(torch, "compile", lambda model: compiled.append(model) or model)
+        run(data, tmp_path / "model", steps=2, compile=True)
+        assert [type(model).__name__ for model in compiled] == ["ConvnetForMaskedLM"]
+
+
 class TestBadStates:
     def test_a_loss_that_is_no_number_stops_with_step_and_rows(self, data, tmp_path, monkeypatch):
         real, calls = training.training_weight, []
@@ -257,14 +336,15 @@ class TestBadStates:
         with pytest.raises(UserError, match="label c: the model was not trained on it; it knows a, b"):
             run(data, tmp_path / "model")
 
-    @pytest.mark.parametrize(("steps", "epochs"), [(None, None), (10, 1.0)])
-    def test_steps_or_epochs(self, steps, epochs):
-        with pytest.raises(UserError, match=f"steps is {steps} and epochs is {epochs}: exactly one of them"):
-            steps_of({"steps": steps, "epochs": epochs, "batch_size": 16}, 200)
+    @pytest.mark.parametrize("given", [{}, {"steps": 10, "epochs": 1.0}, {"steps": 10, "minutes": 1}])
+    def test_steps_or_epochs_or_minutes(self, given):
+        settings = {"steps": None, "epochs": None, "minutes": None, "batch_size": 16, **given}
+        with pytest.raises(UserError, match=r"steps is .* and minutes is .*: exactly one says how"):
+            steps_of(settings, 200)
 
     def test_epochs_are_steps(self):
-        assert steps_of({"steps": None, "epochs": 2.5, "batch_size": 16}, 200) == 32
-        assert steps_of({"steps": 7, "epochs": None, "batch_size": 16}, 200) == 7
+        assert steps_of({"steps": None, "epochs": 2.5, "minutes": None, "batch_size": 16}, 200) == 32
+        assert steps_of({"steps": 7, "epochs": None, "minutes": None, "batch_size": 16}, 200) == 7
 
 
 class TestModelFolders:

@@ -55,10 +55,17 @@ def load_config(config: Mapping[str, Any], files: list[str | Path], schema: Path
         raise _all(problems)
     filled = _with_defaults(plain, rules)
     for model in filled["models"].values():
-        if model["steps"] is not None:
+        if model["steps"] is not None or model["minutes"] is not None:
             model["epochs"] = None
     problems = [f"{_where(place, lines)}{text}" for place, text in _contradictions(filled)]
     for name, model in filled["models"].items():
+        budget = [key for key in ("steps", "epochs", "minutes") if plain["models"][name].get(key) is not None]
+        if len(budget) > 1:
+            place = ("models", name, budget[-1])
+            problems.append(
+                f"{_where(place, lines)}models.{name} gives {' and '.join(budget)}: one of them says how long to train. "
+                "Keep one."
+            )
         if model["backbone"] in ARCHITECTURES:
             continue
         if "architecture" in plain["models"][name]:
@@ -438,6 +445,18 @@ def _backbone_problems(name: str, model: Mapping[str, Any]) -> Iterator[tuple[st
             "comb_factor",
             f"{key}.comb_factor is set, but label_dropout is 0: a classifier that is shown the label learns nothing. "
             "Raise label_dropout.",
+        )
+    if model["gradient_accumulation"] > model["batch_size"]:
+        yield (
+            "gradient_accumulation",
+            f"{key}.gradient_accumulation is {model['gradient_accumulation']}, but a step has {model['batch_size']} "
+            "windows (batch_size) to be cut into so many parts. Lower it.",
+        )
+    if backbone == "convnet" and model["gradient_checkpointing"]:
+        yield (
+            "gradient_checkpointing",
+            f"{key}.gradient_checkpointing is set, but a convnet does not support it. "
+            "Remove it, and raise gradient_accumulation where memory is short.",
         )
     if backbone in ARCHITECTURES:
         kind = (model["tokenizer"] or {"kind": "bases"})["kind"]

@@ -102,7 +102,8 @@ def _models(config: Mapping) -> str:
         kind = {"convnet": "a network of dilated convolutions", "bert": "a small BERT transformer"}.get(
             settings.get("backbone"), f"a {settings.get('backbone', 'masked language model')}"
         )
-        length = f"{settings['steps']} steps" if settings.get("steps") else f"{settings.get('epochs', '?')} epochs"
+        unit = next((unit for unit in ("steps", "minutes") if settings.get(unit)), "epochs")
+        length = f"{settings.get(unit, '?')} {unit}"
         weight = _WEIGHTS.get((settings.get("weighting") or {}).get("kind"), "").format(
             **settings.get("weighting") or {}
         )

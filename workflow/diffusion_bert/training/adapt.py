@@ -94,11 +94,11 @@ def _only_rows_from(gradient: Tensor, first: int) -> Tensor:
     return gradient
 
 
-def cost(model: nn.Module, loss_of_a_batch: Callable[[], Tensor]) -> tuple[str, float]:
-    """What training costs, in words, and the seconds a step: from one batch, forward and back.
+def cost(model: nn.Module, loss_of_a_pass: Callable[[], Tensor], passes: int) -> tuple[str, float]:
+    """What training costs, in words, and the seconds a step of so many passes: from one pass, forward and back.
 
     Memory: weights, and for what is trained gradients, two moments, the average and the best so far; and what the
-    forward pass keeps for the backward pass, counted. loss_of_a_batch: computes the loss as a step would. The gradients
+    forward pass keeps for the backward pass, counted. loss_of_a_pass: computes a loss as a step would. The gradients
     are dropped again and no weight is moved.
     """
     every = sum(p.numel() * p.element_size() for p in model.parameters())
@@ -112,9 +112,9 @@ def cost(model: nn.Module, loss_of_a_batch: Callable[[], Tensor]) -> tuple[str, 
 
     began = time.monotonic()
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        loss = loss_of_a_batch()
+        loss = loss_of_a_pass()
     loss.backward()
-    seconds = time.monotonic() - began
+    seconds = passes * (time.monotonic() - began)
     model.zero_grad(set_to_none=True)
     mib = (every + 5 * moved + sum(kept.values())) / 2**20
     count_all = sum(p.numel() for p in model.parameters())

@@ -10,7 +10,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -38,6 +38,7 @@ from diffusion_bert.tokens import Tokenizer
 from diffusion_bert.training.adapt import adapt, cost, without_adapters
 from diffusion_bert.training.checkpoints import save_model_folder
 from diffusion_bert.training.data import FixedMasks, RowStream, TokenisedWindows
+from diffusion_bert.training.device import Precision, forward_of
 from diffusion_bert.training.optimiser import AveragedWeights, learning_rate_at, optimisers, trainable
 from diffusion_bert.training.resume import FILE, asked_to_stop, load_checkpoint, save_checkpoint
 from diffusion_bert.training.start import refuse_worse_than_guess, starting_model, starting_tokenizer
@@ -76,7 +77,7 @@ def train(
     with reproducible() if threads is None else reproducible(threads), torch.random.fork_rng():
         run = _Run.set_up(train_parquet, validation_parquet, settings, seed, backbone, best_device(device))
         run.resume(checkpoint_folder)
-        with asked_to_stop(checkpoint_folder) as asked:
+        with asked_to_stop(checkpoint_folder) as asked, run.precision.allowed():
             run.go(checkpoint_folder, progress, asked)
         curve = run.finish(folder)
     if checkpoint_folder is not None:
@@ -84,14 +85,17 @@ def train(
     return curve
 
 
-def steps_of(settings: Mapping[str, Any], windows: int) -> int:
-    """The number of steps: ``steps``, or as many as so many ``epochs`` over the windows take; exactly one is set."""
-    steps, epochs = settings["steps"], settings["epochs"]
-    if (steps is None) == (epochs is None):
+def steps_of(settings: Mapping[str, Any], windows: int) -> int | None:
+    """The number of steps: ``steps``, or as many as so many ``epochs`` over the windows take; None where ``minutes``
+    say how long. Exactly one of the three is set."""
+    steps, epochs, minutes = settings["steps"], settings["epochs"], settings["minutes"]
+    if [steps, epochs, minutes].count(None) != 2:
         raise UserError(
-            f"steps is {steps} and epochs is {epochs}: exactly one of them says how long to train.",
-            "Set one of them to a number and the other to null.",
+            f"steps is {steps}, epochs is {epochs} and minutes is {minutes}: exactly one says how long to train.",
+            "Set one of them to a number and the others to null.",
         )
+    if minutes is not None:
+        return None
     return steps if steps is not None else max(1, math.ceil(epochs * windows / settings["batch_size"]))
 
 
@@ -104,12 +108,15 @@ class _Run:
     validation: FixedMasks
     schedule: Schedule
     model: nn.Module
+    forward: nn.Module  # the model as a training step calls it
+    precision: Precision
     average: AveragedWeights
     optimisers: list[torch.optim.Optimizer]
-    steps: int
-    every: int
+    steps: int | None
     identity: dict[str, Any]
     step: int = 0
+    used: float = 0.0  # seconds of training up to the step, those of earlier runs included
+    done: float = 0.0  # share of the budget, 0 to 1
     # The bound of each step since the last validation, nats a base, as tensors not waited for.
     bounds: list[Tensor] = field(default_factory=list)
     curve: list[dict[str, float]] = field(default_factory=list)
@@ -127,6 +134,7 @@ class _Run:
         backbone: str | Path | None,
         device: torch.device,
     ) -> "_Run":
+        precision = Precision(settings["precision"], device)
         frames = [read_parquet(path, WINDOWS) for path in (train_parquet, validation_parquet)]
         backbone = None if backbone is None else Path(backbone)
         tokenizer = starting_tokenizer(
@@ -143,6 +151,7 @@ class _Run:
         if settings["comb_factor"] is not None:
             add_classifier(model, len(tokenizer.labels))
         adapt(model, settings["finetune"], tokenizer.no_label_id)
+        forward = forward_of(model, settings)
         data = hashlib.sha256(windows.strands.cpu().contiguous().numpy().tobytes())
         data.update(held_out.ids.cpu().numpy().tobytes())
         run = cls(
@@ -153,10 +162,11 @@ class _Run:
             validation=FixedMasks.of(held_out, settings["validation_windows"], seed, 4 * settings["batch_size"]),
             schedule=Schedule(settings["schedule"]),
             model=model,
+            forward=forward,
+            precision=precision,
             average=AveragedWeights(model, settings["ema"]),
             optimisers=optimisers(model, settings["optimizer"], settings["learning_rate"], settings["weight_decay"]),
             steps=steps,
-            every=settings["validate_every"] or max(1, steps // 20),
             identity={"seed": seed, "windows": data.hexdigest(), **settings},
         )
         run.say_what_is_trained(device)
@@ -164,15 +174,18 @@ class _Run:
 
     def say_what_is_trained(self, device: torch.device) -> None:
         n, tokens = len(self.windows), int(self.windows.lengths.sum())
-        batches = self.steps * self.settings["batch_size"] / n
         log.info("%s on %s, %d threads", self.settings["backbone"], device, torch.get_num_threads())
         log.info(
             "%s windows (%s tokens an epoch), labels: %s", f"{n:,}", f"{tokens:,}", ", ".join(self.tokenizer.labels)
         )
-        log.info("%s steps of %d windows = %.2f epochs", f"{self.steps:,}", self.settings["batch_size"], batches)
         rows, generator = self.stream().rows(0), torch.Generator(device=device)
-        price, seconds = cost(self.model, lambda: self.losses(rows, generator)[0])
-        log.info("%s, about %s in all", price, timedelta(seconds=round(seconds * self.steps)))
+        passes = self.settings["gradient_accumulation"]
+        price, seconds = cost(self.model, lambda: next(self.losses(rows, generator))[0], passes)
+        steps = self.steps or max(1, round(60 * self.settings["minutes"] / seconds))
+        batches = steps * self.settings["batch_size"] / n
+        about = "" if self.steps else "about "
+        log.info("%s%s steps of %d windows = %.2f epochs", about, f"{steps:,}", self.settings["batch_size"], batches)
+        log.info("%s, about %s in all", price, timedelta(seconds=round(seconds * steps)))
         if device.type == "cpu":
             log.info("no accelerator answers: training runs on the CPU, and this log says when it will end")
 
@@ -191,17 +204,19 @@ class _Run:
         device = self.windows.ids.device
         generator = torch.Generator(device=device)
         began = spoke = since = time.monotonic()
-        first, tokens = self.step, 0
-        while self.step < self.steps and not self.stopped_early():
+        first, tokens, earlier = self.step, 0, self.used
+        while self.done < 1 and not self.stopped_early():
             rows = stream.rows(self.step)
             self.bounds.append(self.one_step(rows, generator))
             tokens += int(self.windows.lengths[rows].sum())
             self.step += 1
-            if progress is not None:
-                progress(self.step, self.steps)
             now = time.monotonic()
-            last = self.step == self.steps
-            if self.step % self.every == 0 or last:
+            self.used = earlier + now - began
+            self.done = self.share()
+            if progress is not None:
+                progress(self.step, self.steps_in_all())
+            last = self.done >= 1
+            if self.to_validate() or last:
                 mean = self.mean_bound(stream)
                 self.bounds.clear()
                 speed = tokens / max(now - since, 1e-9)
@@ -218,32 +233,57 @@ class _Run:
                     self.mean_bound(stream)  # weights that are no numbers are nothing to go on from
                 self.checkpoint(checkpoint_folder)
                 raise UserError(
-                    f"SIGTERM came: training stopped after step {self.step} of {self.steps}, which is kept in "
+                    f"SIGTERM came: training stopped after step {self.step} of {self.steps_in_all()}, which is kept in "
                     f"{checkpoint_folder}.",
                     "Run the same again: it goes on from there.",
                 )
+
+    def share(self) -> float:
+        """How much of the budget, in steps or in time, has been used."""
+        if self.steps is not None:
+            return self.step / self.steps
+        return min(1.0, self.used / (60 * self.settings["minutes"]))
+
+    def steps_in_all(self) -> int:
+        """The number of steps; where the budget is in minutes, as many as it will have been at the speed so far."""
+        if self.steps is not None:
+            return self.steps
+        return round(self.step / self.done) if self.done else 1
+
+    def to_validate(self) -> bool:
+        """Whether a validation is due after this step: every so many, or else twenty times in all."""
+        if self.settings["validate_every"] or self.steps is not None:
+            return self.step % (self.settings["validate_every"] or max(1, self.steps // 20)) == 0
+        return self.done >= (len(self.curve) + 1) / 20
 
     def one_step(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """One update of the weights; the bound that the batch estimates, nats a base, as a tensor not waited for."""
         settings = self.settings
         rate = learning_rate_at(
-            self.step, self.steps, settings["learning_rate"], settings["warmup_steps"], settings["decay"]
+            self.step, self.steps_in_all(), settings["learning_rate"], settings["warmup_steps"], settings["decay"]
         )
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = rate
-        loss, bound = self.losses(rows, generator)
         self.model.zero_grad(set_to_none=True)
-        loss.backward()
+        total = torch.zeros((), device=self.windows.ids.device)
+        scaler = self.precision.scaler
+        for loss, bound in self.losses(rows, generator):
+            scaler.scale(loss).backward()
+            total += bound
+        for optimiser in self.optimisers:
+            scaler.unscale_(optimiser)
         if settings["clip"] is not None:
             nn.utils.clip_grad_norm_(self.average.sources(), settings["clip"])
         for optimiser in self.optimisers:
-            optimiser.step()
+            scaler.step(optimiser)
+        scaler.update()
         self.average.update(self.step)
-        return bound
+        return total
 
-    def losses(self, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """(what the step makes smaller, the bound in nats a base without a gradient) of rows (B,), on the device."""
+    def losses(self, rows: Tensor, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """(what the step makes smaller, the bound in nats a base without a gradient) of rows (B,), on the device, in
+        ``gradient_accumulation`` parts whose sums are those of the whole."""
         settings, tokenizer, windows = self.settings, self.tokenizer, self.windows
         draw = derive_seed(self.seed, "step", self.step)
         generator.manual_seed(draw)
@@ -252,20 +292,26 @@ class _Run:
         t = stratified_times(len(rows), TIME_FLOOR, generator)
         inputs, masked = mask(ids, maskable, self.schedule.alpha(t), tokenizer.mask_id, generator)
         joint = settings["comb_factor"] is not None
-        out = self.model(input_ids=inputs, attention_mask=attention, output_hidden_states=joint)
-        nats = cross_entropy(out.logits, ids, masked, windows.is_base)
         weight = training_weight(self.schedule, t, settings["weighting"]["kind"], settings["weighting"]["max_weight"])
-        loss = (weight * nats).sum() / maskable.sum()
-        if joint:
-            loss = settings["comb_factor"] * loss + self.classification_loss(out.hidden_states, ids, rows)
-        return loss, (self.schedule.weight(t) * nats.detach()).sum() / windows.known_bases[ids].sum()
+        exact = self.schedule.weight(t)
+        tokens, bases = maskable.sum(), windows.known_bases[ids].sum()
+        withheld = ids[:, 1] == tokenizer.no_label_id
+        for part in torch.arange(len(rows), device=ids.device).chunk(settings["gradient_accumulation"]):
+            with self.precision.autocast():
+                out = self.forward(input_ids=inputs[part], attention_mask=attention[part], output_hidden_states=joint)
+                guesses = class_logits(self.model, out.hidden_states) if joint else None
+            nats = cross_entropy(out.logits, ids[part], masked[part], windows.is_base)
+            loss = (weight[part] * nats).sum() / tokens
+            if joint:
+                loss = settings["comb_factor"] * loss + self.classification_loss(guesses, withheld, rows, part)
+            yield loss, (exact[part] * nats.detach()).sum() / bases
 
-    def classification_loss(self, hidden_states: tuple[Tensor, ...], ids: Tensor, rows: Tensor) -> Tensor:
-        """Mean cross entropy of the labels (nats) over the rows whose label is withheld; the others show it."""
-        withheld = ids[:, 1] == self.tokenizer.no_label_id
-        label = self.windows.ids[rows.to(ids.device), 1].long() - (self.tokenizer.no_label_id + 1)
-        nats = nn.functional.cross_entropy(class_logits(self.model, hidden_states), label, reduction="none")
-        return (nats * withheld).sum() / withheld.sum().clamp(min=1)
+    def classification_loss(self, guesses: Tensor, withheld: Tensor, rows: Tensor, part: Tensor) -> Tensor:
+        """What a part of the rows adds to the mean cross entropy of the labels (nats) over the rows (B,) whose label is
+        withheld (B,), as the others show it. guesses: logits (P, labels) of the part (P,)."""
+        label = self.windows.ids[rows.to(part.device)[part], 1].long() - (self.tokenizer.no_label_id + 1)
+        nats = nn.functional.cross_entropy(guesses.float(), label, reduction="none")
+        return (nats * withheld[part]).sum() / withheld.sum().clamp(min=1)
 
     def validate(self, train_bits: float) -> None:
         """One row of the curve from the averaged weights, which are kept where they are the best so far.
@@ -340,8 +386,9 @@ class _Run:
 
     def say(self, began: float, first: int, numbers: Mapping[str, float]) -> None:
         """A line of the log: how far, how good, when it ends."""
-        left = (time.monotonic() - began) / (self.step - first) * (self.steps - self.step)
-        parts = [f"step {self.step:,} of {self.steps:,}", f"training {numbers['train_bits_per_base']:.4f}"]
+        steps = self.steps_in_all()
+        left = (time.monotonic() - began) / (self.step - first) * (steps - self.step)
+        parts = [f"step {self.step:,} of {steps:,}", f"training {numbers['train_bits_per_base']:.4f}"]
         if "validation_bits_per_base" in numbers:
             parts[-1] += f", validation {numbers['validation_bits_per_base']:.4f}"
         parts[-1] += " bits a base"
@@ -355,7 +402,9 @@ class _Run:
             state = {
                 "identity": self.identity,
                 "step": self.step,
+                "used": self.used,
                 "curve": self.curve,
+                "scaler": self.precision.scaler.state_dict(),
                 "best_bits": self.best_bits,
                 "best_step": self.best_step,
             }
@@ -368,7 +417,9 @@ class _Run:
         found = load_checkpoint(folder, self.model, self.optimisers, self.identity) if folder is not None else None
         if found is not None:
             state, weights = found
-            self.step, self.curve = state["step"], state["curve"]
+            self.step, self.used, self.curve = state["step"], state["used"], state["curve"]
+            self.done = self.share()
+            self.precision.scaler.load_state_dict(state["scaler"])
             self.best_bits, self.best_step = state["best_bits"], state["best_step"]
             self.best = weights.get("best", {})
             self.bounds = list(weights["bounds"]["bounds"]) if "bounds" in weights else []
