@@ -24,6 +24,7 @@ include: "workflow/rules/windows.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/generate.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/score.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -31,6 +32,7 @@ rule all:
     default_target: True
     input:
         rules.report.input,
+        rules.scores.input,
 
 
 rule windows:

@@ -284,3 +284,22 @@ def test_published_backbones(tmp_path, monkeypatch):
         "owner--Name-1": {"source": "owner/Name-1", "revision": None, "code": False},
     }
     assert filled["models"]["a"]["architecture"] == {}
+
+
+def test_files_to_score_have_names_of_their_own_and_known_labels(tmp_path):
+    files = "[{name: a, source: a.fa, label: x}, {name: a, source: b.fa}]"
+    text = message(tmp_path, GOOD + f"score: {{fasta: {files}}}\n")
+    assert "line 11: score.fasta has two files named a." in text
+    config = load(tmp_path, GOOD + "score: {variants: [{name: a, source: a.vcf, label: hepatik}]}\n")
+    assert config["score"]["fasta"] == []
+    with pytest.raises(UserError, match="score.variants, a: the label hepatik .* Did you mean hepatic?"):
+        check_labels(config, {"hepatic"})
+    check_labels(config, {"hepatik"})
+    assert "score.variants.0.name" in message(tmp_path, GOOD + "score: {variants: [{name: a.b, source: a.vcf}]}\n")
+
+
+def test_variants_need_a_genome(tmp_path):
+    text = GOOD.replace("genome:\n  source: genome.fa\n  chroms: [chr1-3]\ntracks: tracks.tsv\n", "")
+    text = text.replace("split: {validation: [chr2], test: [chr3]}", "split: {by: fraction}")
+    text += "sequences: {files: [{source: a.tsv}]}\nscore: {variants: [{name: a, source: a.vcf}]}\n"
+    assert "score.variants is given, but there is no genome" in message(tmp_path, text)

@@ -212,13 +212,20 @@ def check_sources(sources: Mapping[str, str | None], made: str) -> None:
 
 
 def check_labels(config: Config, labels: set[str]) -> None:
-    """The labels that ``generate.labels`` asks for must be labels of the tracks."""
+    """The labels that ``generate.labels`` and ``score`` ask for must be labels of the tracks."""
     asked = config["generate"]["labels"] or {}
     problems = [
         f"generate.labels.{label} is not a label of any track (labels: {', '.join(sorted(labels))})."
         f"{_suggest(label, labels)}"
         for label in asked
         if label not in labels
+    ]
+    problems += [
+        f"score.{kind}, {file['name']}: the label {file['label']} is not one of any track "
+        f"(labels: {', '.join(sorted(labels))}).{_suggest(file['label'], labels)}"
+        for kind, files in _scored(config)
+        for file in files
+        if file["label"] not in {None, *labels}
     ]
     if problems:
         raise _all(problems)
@@ -428,6 +435,15 @@ def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
     for name, model in config["models"].items():
         for key, text in _backbone_problems(name, model):
             yield ("models", name, key), text
+    for kind, files in _scored(config):
+        for name in _twice([file["name"] for file in files]):
+            yield ("score", kind), f"score.{kind} has two files named {name}. Give each a name of its own."
+        if kind == "variants" and files and "genome" not in config:
+            yield (
+                ("score", kind),
+                "score.variants is given, but there is no genome to cut windows from. "
+                "Give genome and tracks, or the windows themselves as score.fasta.",
+            )
     for name, sampler in config["samplers"].items():
         refine = sampler["refine"]
         if refine["passes"] and (refine["threshold"] is None) == (refine["fraction"] is None):
@@ -435,6 +451,11 @@ def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
                 ("samplers", name, "refine"),
                 f"samplers.{name}.refine needs threshold or fraction, one of the two. Set one of them.",
             )
+
+
+def _scored(config: Config) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The files to score, by kind."""
+    return [(kind, config["score"][kind]) for kind in ("fasta", "variants")] if "score" in config else []
 
 
 def _backbone_problems(name: str, model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
