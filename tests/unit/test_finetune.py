@@ -131,6 +131,27 @@ def test_any_other_backbone_takes_labels(data, name):
     assert [len(s) for s in made["sequence"]] == [11, 30]
 
 
+@pytest.mark.parametrize("architecture", ["convnet", "bert"])
+def test_a_model_that_starts_from_another(data, architecture):
+    sizes = {"bert": {"width": 16, "layers": 1, "heads": 2, "expansion": 2}}
+    settings = {**SETTINGS, "backbone": architecture, "comb_factor": 1.0, "steps": 60, "validate_every": 60}
+    settings |= {"architecture": sizes.get(architecture, SETTINGS["architecture"])}
+    first = train(data / "train.parquet", data / "validation.parquet", settings, 3, data / "first", threads=1)
+    more = motifs(120, 3)
+    more["label"] = ["c" if label == "a" else "b" for label in more["label"]]
+    for name, frame in (("train", more), ("validation", more.head(40))):
+        write_parquet(frame, data / f"{name}.parquet", WINDOWS)
+    denoiser, curve = run(data, data / "first", steps=2, validate_every=1, learning_rate=1e-5)
+    assert denoiser.labels == ["a", "b", "c"]
+    assert not hasattr(denoiser.model, "classifier")
+    assert curve["validation_bits_per_base"].iloc[0] < 1.95
+    assert abs(curve["validation_bits_per_base"].iloc[0] - first["validation_bits_per_base"].iloc[-1]) < 0.1
+    old, new = weights(data / "first"), weights(data / "model")
+    assert set(old) - set(new) == {"classifier.weight", "classifier.bias"}
+    for name, tensor in new.items():  # what was there is where it was
+        assert torch.allclose(tensor[: len(old[name])], old[name], atol=1e-3), name
+
+
 @each_backbone
 def test_first_layers_frozen(data, backbone, kind):
     run(data, backbone, finetune={**FULL, "frozen_layers": 1})

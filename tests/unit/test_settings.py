@@ -267,6 +267,38 @@ def test_backbones_that_cannot_be_meant(tmp_path, monkeypatch, model, message):
         load(tmp_path, yaml.safe_dump(config))
 
 
+@pytest.mark.parametrize(
+    ("models", "message"),
+    [
+        ({"a": {"start_from": "b"}}, "models.a.start_from names b, which models does not"),
+        ({"first": {}, "a": {"start_from": "firts"}}, "Did you mean first"),
+        ({"a": {"start_from": "a"}}, "goes round in a circle: a <- a"),
+        ({"a": {"start_from": "b"}, "b": {"start_from": "a"}}, "circle: a <- b <- a(.|\n)*circle: b <- a <- b"),
+        (
+            {"b": {}, "a": {"start_from": "b", "backbone": "bert"}},
+            "models.a.backbone is given, but the model starts from b",
+        ),
+        ({"b": {}, "a": {"start_from": "b", "architecture": {}}}, "Remove architecture or start_from"),
+    ],
+)
+def test_models_that_cannot_be_started_from(tmp_path, models, message):
+    config = yaml.safe_load(GOOD)
+    config["models"] = models
+    with pytest.raises(UserError, match=message):
+        load(tmp_path, yaml.safe_dump(config))
+
+
+def test_a_model_that_starts_from_another(tmp_path):
+    config = load(tmp_path, GOOD.replace("a: {}", "a: {backbone: bert}\n  b: {start_from: a}\n  c: {start_from: b}"))
+    assert [model["backbone"] for model in config["models"].values()] == [
+        "bert",
+        "results/models/a",
+        "results/models/b",
+    ]
+    assert config["models"]["c"]["architecture"] == {}
+    assert published_backbones(config) == {}
+
+
 def test_published_backbones(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "local/model").mkdir(parents=True)

@@ -2,6 +2,7 @@
 
 SETTINGS = {
     "backbone": "convnet",
+    "start_from": None,
     "revision": None,
     "trust_remote_code": False,
     "reinit": False,

@@ -64,6 +64,18 @@ def test_an_edited_config_value(edited, changes, jobs):
     assert edited.stale() == {**jobs, "write_report": 1}
 
 
+def test_a_model_and_the_one_that_starts_from_it(fresh):
+    learned = {"steps": 80, "warmup_steps": 5, "learning_rate": 0.01}  # more than a guess, which is asked for
+    small = {**fresh.config["models"]["small"], **learned}
+    fresh.edit(models__small=small, models__transformer={"start_from": "small", "steps": 10, "batch_size": 16})
+    fresh.run("models", "--quiet", "host")
+    assert fresh.stale("models") == {}
+    fresh.edit(models__transformer__learning_rate=0.001)
+    assert fresh.stale("models") == {"train_model": 1}
+    fresh.edit(models__small__learning_rate=0.001)
+    assert fresh.stale("models") == {"train_model": 2}
+
+
 def test_a_sampler_that_is_used_is_generated_evaluated_and_compared(edited):
     edited.edit(samplers__third={"steps": 4}, generate__runs={"small": ["ancestral", "refined", "third"]})
     assert edited.stale() == {**generated(1), **END}

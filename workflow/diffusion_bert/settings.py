@@ -30,7 +30,13 @@ REMOTE = ("http://", "https://", "ftp://")
 ACCESSION = re.compile(r"^ENCFF[0-9]{3}[A-Z]{3}$")
 # What a model's backbone may be besides a published one: an architecture, trained from scratch.
 ARCHITECTURES = ("convnet", "bert", "dnabert2", "nucleotide_transformer")
+# Each trained model's folder is below this one.
+MODELS = "results/models"
 _HUB_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$")
+
+
+# What a model has of the one that it starts from.
+_BROUGHT = ("backbone", "revision", "trust_remote_code", "reinit", "tokenizer", "architecture")
 
 
 def load_config(config: Mapping[str, Any], files: list[str | Path], schema: Path) -> Config:
@@ -57,16 +63,27 @@ def load_config(config: Mapping[str, Any], files: list[str | Path], schema: Path
     for model in filled["models"].values():
         if model["steps"] is not None or model["minutes"] is not None:
             model["epochs"] = None
+        if model["start_from"] is not None:
+            model["backbone"] = f"{MODELS}/{model['start_from']}"
     problems = [f"{_where(place, lines)}{text}" for place, text in _contradictions(filled)]
     for name, model in filled["models"].items():
         budget = [key for key in ("steps", "epochs", "minutes") if plain["models"][name].get(key) is not None]
         if len(budget) > 1:
             place = ("models", name, budget[-1])
             problems.append(
-                f"{_where(place, lines)}models.{name} gives {' and '.join(budget)}: one of them says how long to train. "
-                "Keep one."
+                f"{_where(place, lines)}models.{name} gives {' and '.join(budget)}: one of them says how long to "
+                "train. Keep one."
             )
-        if model["backbone"] in ARCHITECTURES:
+        if model["start_from"] is not None:
+            for key in _BROUGHT:
+                if key in plain["models"][name]:
+                    place = ("models", name, key)
+                    problems.append(
+                        f"{_where(place, lines)}{_dotted(place)} is given, but the model starts from "
+                        f"{model['start_from']}, which brings its own. Remove {key} or start_from."
+                    )
+            model["architecture"] = {}
+        if model["backbone"] in ARCHITECTURES or model["start_from"] is not None:
             continue
         if "architecture" in plain["models"][name]:
             place = ("models", name, "architecture")
@@ -433,6 +450,8 @@ def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
         for sampler in _twice(samplers):
             yield place, f"generate.runs.{model} names the sampler {sampler} twice. Remove one."
     for name, model in config["models"].items():
+        if model["start_from"] is not None:
+            yield from _start_problems(name, config["models"])
         for key, text in _backbone_problems(name, model):
             yield ("models", name, key), text
     for kind, files in _scored(config):
@@ -458,6 +477,27 @@ def _scored(config: Config) -> list[tuple[str, list[dict[str, Any]]]]:
     return [(kind, config["score"][kind]) for kind in ("fasta", "variants")] if "score" in config else []
 
 
+def _start_problems(name: str, models: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+    """Why a model cannot start from the one that it names: there is none, or that one starts, in the end, from it."""
+    place, other = ("models", name, "start_from"), models[name]["start_from"]
+    if other not in models:
+        known = [known for known in models if known != name]
+        yield place, f"models.{name}.start_from names {other}, which models does not.{_suggest(other, known)}"
+        return
+    chain = [name]
+    while chain.count(chain[-1]) == 1:
+        other = models[chain[-1]]["start_from"]
+        if other is None or other not in models:
+            return
+        chain.append(other)
+    if chain[-1] == name:
+        yield (
+            place,
+            f"models.{name}.start_from goes round in a circle: {' <- '.join(chain)}. "
+            "Let one of them start from nothing.",
+        )
+
+
 def _backbone_problems(name: str, model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """What a model's settings say of its backbone and cannot all be meant: (key, text)."""
     backbone, key = model["backbone"], f"models.{name}"
@@ -479,6 +519,8 @@ def _backbone_problems(name: str, model: Mapping[str, Any]) -> Iterator[tuple[st
             f"{key}.gradient_checkpointing is set, but a convnet does not support it. "
             "Remove it, and raise gradient_accumulation where memory is short.",
         )
+    if model["start_from"] is not None:
+        return
     if backbone in ARCHITECTURES:
         kind = (model["tokenizer"] or {"kind": "bases"})["kind"]
         if backbone == "convnet" and kind != "bases":

@@ -125,8 +125,11 @@ def backbone_of(model):
 
 
 def backbone_files(model):
-    """What a model's training needs of its backbone: the fetched folder's last file, or the files of a folder here."""
+    """What a model's training needs of its backbone: the files of the model of the config that it starts from, the
+    fetched folder's last file, or the files of a folder here."""
     folder = backbone_of(model)
+    if model["start_from"] is not None:
+        return model_folder(model["start_from"])
     if folder is None:
         return []
     if is_hub_name(model["backbone"]):

@@ -102,6 +102,8 @@ def _models(config: Mapping) -> str:
         kind = {"convnet": "a network of dilated convolutions", "bert": "a small BERT transformer"}.get(
             settings.get("backbone"), f"a {settings.get('backbone', 'masked language model')}"
         )
+        if settings.get("start_from"):
+            kind = f"starting from {settings['start_from']}"
         unit = next((unit for unit in ("steps", "minutes") if settings.get(unit)), "epochs")
         length = f"{settings.get(unit, '?')} {unit}"
         weight = _WEIGHTS.get((settings.get("weighting") or {}).get("kind"), "").format(

@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from diffusion_bert.backbones.classifier import HEAD
 from diffusion_bert.backbones.load import build_model, open_model
 from diffusion_bert.diffusion import cross_entropy, mask
 from diffusion_bert.errors import UserError
@@ -60,6 +61,9 @@ def starting_model(
     if backbone is None:
         return build_model(settings, tokenizer, max_length).train()
     model = open_model(backbone, trust_remote_code=settings["trust_remote_code"])
+    if hasattr(model, HEAD):  # of the labels that the backbone was trained with
+        delattr(model, HEAD)
+        del model.config.classes
     if settings["reinit"]:
         model = type(model)(model.config)
     if model.config.vocab_size != tokenizer.vocab_size:
@@ -94,18 +98,23 @@ def starting_point(
 
 @torch.inference_mode()
 def refuse_worse_than_guess(model: "PreTrainedModel", windows: TokenisedWindows, backbone: Path, seed: int) -> None:
-    """UserError where a published backbone predicts masked tokens of real DNA no better than a uniform guess: its
+    """UserError where a trained backbone predicts masked tokens of real DNA no better than a uniform guess: its
     weights are then not what its config and tokenizer say they are.
 
-    15 % of the tokens of some windows are masked, as the published models were trained, and no label is shown. Nats a
-    masked token are compared with those of the uniform distribution over the tokens that spell DNA.
+    15 % of the tokens of some windows are masked, as the published models were trained, and no label is shown: its
+    place is left out, but for a model that ``train`` has trained, which knows a token for that. Nats a masked token are
+    compared with those of the uniform distribution over the tokens that spell DNA.
     """
     tokenizer = windows.tokenizer
     generator = torch.Generator().manual_seed(derive_seed(seed, "guess"))
     chosen = torch.randperm(len(windows), generator=generator)[:GUESSED_WINDOWS]
     ids, _, maskable = (x.cpu() for x in windows.rows(chosen))
-    kept = torch.arange(ids.shape[1]) != 1
-    ids, maskable = ids[:, kept], maskable[:, kept]
+    ours = (backbone / "diffusion.json").is_file()
+    if ours:
+        ids[:, 1] = tokenizer.no_label_id
+    else:
+        kept = torch.arange(ids.shape[1]) != 1
+        ids, maskable = ids[:, kept], maskable[:, kept]
     inputs, masked = mask(ids, maskable, torch.full((len(ids),), 0.85), tokenizer.mask_id, generator)
     device = windows.strands.device
     training = model.training
@@ -120,5 +129,7 @@ def refuse_worse_than_guess(model: "PreTrainedModel", windows: TokenisedWindows,
             f"{backbone}: on masked tokens of the validation windows the backbone does no better than a uniform guess "
             f"({float(nats):.2f} against {guess:.2f} nats a token), so its weights or its tokenizer are not those of a "
             "trained model of DNA.",
-            "Get the folder anew; to train the architecture from random weights set reinit: true.",
+            "Train it for longer before another model starts from it."
+            if ours
+            else "Get the folder anew; to train the architecture from random weights set reinit: true.",
         )
