@@ -1,7 +1,7 @@
 """Sequences from a denoiser: exact length, exact number, one seed a sequence, whole batches on the device."""
 
 import logging
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -55,26 +55,32 @@ def generate(
     seeds = [derive_seed(seed, index) for index in indices]
     sequences = [""] * len(labels)
     done = 0
-    varying = _varying(denoiser, lengths)
-    shapes = _shapes(lengths, seeds, varying)
-    for batch in batches(shapes, batch_size):
-        length, tokens = shapes[batch[0]]
+    law = _law_of_lengths(denoiser, lengths)
+    # What the sequences of a batch share: the length in bp, or the number of tokens where the length does not say it.
+    shared = list(lengths) if law is None else _numbers_of_tokens(law, lengths, seeds)
+    for batch in batches(shared, batch_size):
         made = _generate_batch(
-            denoiser,
-            [labels[i] for i in batch],
-            length,
+            Predictor(
+                denoiser,
+                [labels[i] for i in batch],
+                lengths[batch[0]] if law is None else [lengths[i] for i in batch],
+                settings.guidance,
+                law,
+                None if law is None else shared[batch[0]],
+            ),
             settings,
             [seeds[i] for i in batch],
-            varying.get(length),
-            tokens,
         )
         for i, sequence in zip(batch, made, strict=True):
             sequences[i] = sequence
         done += len(batch)
         if progress is not None:
             progress(done, len(labels))
-    if fallbacks := sum(law.fallbacks for law in varying.values()):
-        log.info("%d draws left the truncated distribution: nothing in it could end at the length", fallbacks)
+    if law is not None and law.fallbacks:
+        log.info(
+            "%d times top_k and top_p left a sequence no way to end at its length: that step drew from all tokens",
+            law.fallbacks,
+        )
     return check(
         pd.DataFrame(
             {
@@ -91,12 +97,11 @@ def generate(
     )
 
 
-def _varying(denoiser: Denoiser, lengths: Sequence[int]) -> dict[int, Lengths]:
-    """How sequences of each length (bp) get their tokens, where the tokenizer has no layout; else nothing."""
+def _law_of_lengths(denoiser: Denoiser, lengths: Sequence[int]) -> Lengths | None:
+    """How sequences get their tokens where the tokenizer has no layout; None where it has one."""
     tokenizer = denoiser.tokenizer
-    asked = [length for length in sorted(set(lengths)) if tokenizer.layout(length) is None]
-    if not asked:
-        return {}
+    if not lengths or tokenizer.layout(lengths[0]) is not None:
+        return None
     histogram = denoiser.settings.get("token_lengths")
     if histogram is None:
         raise UserError(
@@ -104,32 +109,30 @@ def _varying(denoiser: Denoiser, lengths: Sequence[int]) -> dict[int, Lengths]:
             "Train the model anew with this version.",
         )
     spelled = torch.as_tensor(tokenizer.bases_per_token[tokenizer.base_ids], device=denoiser.device)
-    return {length: Lengths(histogram, spelled, length, _most_tokens(denoiser)) for length in asked}
+    return Lengths(histogram, spelled, max(lengths), _most_tokens(denoiser))
 
 
-def _shapes(
-    lengths: Sequence[int], seeds: Sequence[int], varying: Mapping[int, Lengths]
-) -> list[tuple[int, int | None]]:
-    """(bp, tokens) of each sequence; its number of tokens follows from its own seed, and is None where bp say it."""
-    shapes: list[tuple[int, int | None]] = [(length, None) for length in lengths]
-    for length, law in varying.items():
-        members = [i for i, other in enumerate(lengths) if other == length]
+def _numbers_of_tokens(law: Lengths, lengths: Sequence[int], seeds: Sequence[int]) -> list[int]:
+    """How many tokens each sequence has; it follows from the sequence's length (bp) and seed."""
+    numbers = [0] * len(lengths)
+    for members in batches(lengths, len(lengths)):
         keys = torch.tensor([seeds[i] for i in members], dtype=torch.int64, device=law.spelled.device)
-        for i, tokens in zip(members, law.number_of_tokens(keys).tolist(), strict=True):
-            shapes[i] = (length, tokens)
-    return shapes
+        drawn = law.number_of_tokens(keys, lengths[members[0]])
+        for i, number in zip(members, drawn.tolist(), strict=True):
+            numbers[i] = number
+    return numbers
 
 
-def batches(shapes: Sequence[Hashable], batch_size: int) -> list[list[int]]:
-    """The indices of ``shapes`` in batches of one shape each, as full as they can be."""
+def batches(shared: Sequence[int], batch_size: int) -> list[list[int]]:
+    """The indices of ``shared`` in batches in which it is the same, as full as they can be."""
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    by_shape: dict[Hashable, list[int]] = {}
-    for index, shape in enumerate(shapes):
-        by_shape.setdefault(shape, []).append(index)
+    by_value: dict[int, list[int]] = {}
+    for index, value in enumerate(shared):
+        by_value.setdefault(value, []).append(index)
     return [
         members[start : start + batch_size]
-        for _, members in sorted(by_shape.items())
+        for _, members in sorted(by_value.items())
         for start in range(0, len(members), batch_size)
     ]
 
@@ -166,22 +169,14 @@ def _check_lengths(lengths: Sequence[int], denoiser: Denoiser) -> None:
 
 
 @torch.inference_mode()
-def _generate_batch(
-    denoiser: Denoiser,
-    labels: list[str | None],
-    length: int,
-    sampler: Sampler,
-    seeds: list[int],
-    lengths: Lengths | None,
-    tokens_each: int | None,
-) -> list[str]:
-    predictor = Predictor(denoiser, labels, length, sampler.guidance, lengths, tokens_each)
+def _generate_batch(predictor: Predictor, sampler: Sampler, seeds: list[int]) -> list[str]:
     keys = torch.tensor(seeds, dtype=torch.int64, device=predictor.device)
-    tokens = torch.full((len(labels), predictor.tokens), predictor.mask_id, dtype=torch.int64, device=predictor.device)
+    tokens = torch.full((len(seeds), predictor.tokens), predictor.mask_id, dtype=torch.int64, device=predictor.device)
     masked = torch.ones_like(tokens, dtype=torch.bool)
-    fractions = revealed_fractions(denoiser.schedule, sampler.steps, predictor.device)
+    schedule = predictor.denoiser.schedule
+    fractions = revealed_fractions(schedule, sampler.steps, predictor.device)
     tokens = fill(tokens, masked, predictor, sampler, fractions, keys, round_=0)
     if sampler.refine.passes:
-        fractions = revealed_fractions(denoiser.schedule, sampler.refine.steps, predictor.device)
+        fractions = revealed_fractions(schedule, sampler.refine.steps, predictor.device)
         tokens = refine(tokens, predictor, sampler, fractions, keys)
-    return denoiser.tokenizer.decode(tokens.cpu().numpy())
+    return predictor.denoiser.tokenizer.decode(tokens.cpu().numpy())

@@ -4,15 +4,23 @@ A sequence of L bp has no fixed number of tokens. How many it gets is drawn firs
 that of T token lengths summing to L, each drawn alone from the lengths of the training windows' tokens (a renewal
 process). T masks are then revealed as ever, but the tokens that one step reveals are drawn together, from
 
-    product of p_i(token_i)  x  P(the tokens still masked after the step spell what is left to L)
+    product of p_i(token_i)  x  h_r(what they leave of the bp that masked tokens have to spell)
 
-where the second factor is again that of independent lengths. It keeps every step feasible, so each sequence ends at L
-bp exactly, and it spreads the correction over all steps instead of leaving it to the last tokens. Within a step the
-draw is exact: messages are passed backwards over the positions (how likely is it to end at L with so many bp left),
-then lengths are drawn forwards, and each token from its prediction among the tokens of its length.
+where r tokens stay masked after the step and h_r(b) is the probability that r such lengths sum to b. The second factor
+keeps every step feasible, so each sequence ends at L bp exactly, and it spreads the correction over all steps instead
+of leaving it to the last tokens. Within a step the draw is exact: messages are passed backwards over the positions (how
+likely is it to end at L with so many bp left), then lengths are drawn forwards, and each token from its prediction
+among the tokens of its length. All of it is in logarithms: with some hundred tokens a sum far from its mean is less
+probable than the smallest float64, and yet a peaked prediction or a refinement may ask for it.
 
-The law of a sequence is thus the model's, given its length, up to that approximation of what is still masked. A
-sequence has many spellings in tokens; nothing makes the one drawn that of the tokenizer.
+The law of a sequence is thus the model's, given its length and T, as far as h is the law of what is still masked. It is
+exactly so with one step (h_0 is 1 at 0 bp). With more, h knows neither the label nor the tokens in sight: where the
+tokens of a label are longer than those of the training windows on average, early steps pull them towards the average.
+
+temperature, top_k and top_p act on p_i first. Where nothing that top_k and top_p leave can end at L, the tokens that a
+step reveals in that sequence are drawn from all tokens, at the same temperature; ``fallbacks`` counts that.
+
+A sequence has many spellings in tokens, and nothing makes the one drawn that of the tokenizer.
 """
 
 from collections.abc import Sequence
@@ -25,50 +33,53 @@ from diffusion_bert.sampling.noise import COUNT, uniforms
 
 
 class Lengths:
-    """Sequences of one length.
+    """How tokens share out the bp of sequences.
 
     histogram: how many training tokens spell 1, 2, ... bp. spelled (A,) int64: the bases of each token that may be
-    drawn, whatever the columns of the predictions are. length: bp. most: tokens that the model takes; None for any.
-    Lengths that the vocabulary has and the training windows lack count as seen once.
+    drawn, in the columns of the predictions. longest: bp of the longest sequence to come. most: tokens that the model
+    takes; None for any. A length that the vocabulary has and the training windows lack counts as seen once.
 
-    Attributes: ``length``; ``law`` (M,) float64, the probability of 1..M bp; ``fallbacks``, how many draws had to leave
-    a truncated distribution, since nothing that was left in it could end at the length.
+    Attributes: ``sizes`` (D,) int64, the different lengths of tokens in bp, ascending; ``log_law`` (D,) float64, log of
+    their probabilities; ``log_sums`` (R + 1, longest + 1) float64, log probability that r lengths sum to b bp, for r up
+    to R, the most tokens of a sequence; ``fallbacks``, how many draws had to leave a truncated distribution.
 
-    Raises UserError where no number of tokens spells the length. Cost: length^2 x M once.
+    Cost, once: 8 x R x longest bytes and D times as many exponentials, with R at most longest (32 MB for 2,000 bp).
     """
 
-    def __init__(self, histogram: Sequence[int], spelled: torch.Tensor, length: int, most: int | None = None):
-        device = spelled.device
-        longest = int(spelled.max())
-        seen = torch.zeros(longest, dtype=torch.float64, device=device)
-        counted = torch.tensor(list(histogram)[:longest], dtype=torch.float64, device=device)
-        seen[: len(counted)] = counted
-        exists = torch.zeros(longest, dtype=torch.float64, device=device)
-        exists[spelled - 1] = 1.0
-        seen = torch.where(seen > 0, seen, torch.ones_like(seen)) * exists
-        self.law = seen / seen.sum()
-        self.spelled, self.length, self.fallbacks = spelled, length, 0
-        # sums[r, b]: the probability that r lengths sum to b bp.
-        sums = torch.zeros((length + 1, length + 1), dtype=torch.float64, device=device)
-        sums[0, 0] = 1.0
-        for tokens in range(1, length + 1):
-            sums[tokens] = self._before(sums[tokens - 1][None], self.law[None])[0]
-        self.sums = sums
-        counts = sums[:, length].clone()
+    def __init__(self, histogram: Sequence[int], spelled: torch.Tensor, longest: int, most: int | None = None):
+        self.spelled, self.most, self.fallbacks = spelled, most, 0
+        self.sizes = spelled.unique()
+        self.columns = [(spelled == size).nonzero()[:, 0] for size in self.sizes]
+        seen = torch.ones_like(self.sizes, dtype=torch.float64)
+        for i, size in enumerate(self.sizes.tolist()):
+            if size <= len(histogram) and histogram[size - 1]:
+                seen[i] = histogram[size - 1]
+        self.log_law = (seen / seen.sum()).log()
+        tokens = longest // int(self.sizes[0])
         if most is not None:
-            counts[most + 1 :] = 0.0
-        if not counts.sum() > 0:
+            tokens = min(tokens, most)
+        shape = (tokens + 1, longest + 1)
+        self.log_sums = torch.full(shape, -torch.inf, dtype=torch.float64, device=spelled.device)
+        self.log_sums[0, 0] = 0.0
+        for number in range(1, tokens + 1):
+            self.log_sums[number] = self._before(self.log_sums[number - 1][None], self.log_law[None])[0]
+
+    def number_of_tokens(self, seeds: torch.Tensor, length: int) -> torch.Tensor:
+        """How many tokens each of the sequences of ``length`` bp has: (B,) int64, from its seed (B,) alone.
+
+        Raises UserError where no number of tokens spells the length.
+        """
+        log_probs = self.log_sums[:, length]
+        if not (log_probs > -torch.inf).any():
+            limit = "" if self.most is None else f" (it takes at most {self.most})"
             raise UserError(
-                f"A sequence of {length} bp was asked for, which no number of the model's tokens spells"
-                + (f" (it takes at most {most})." if most is not None else "."),
+                f"A sequence of {length} bp was asked for, which no number of the model's tokens spells{limit}.",
                 "Ask for another length.",
             )
-        self.counts = counts.log() - counts.sum().log()
-
-    def number_of_tokens(self, seeds: torch.Tensor) -> torch.Tensor:
-        """How many tokens each sequence has: (B,) int64, from its seed (B,) alone."""
+        # As in ``inverse_cdf``, whose (B, R + 1) numbers would be the same in each row.
+        cumulative = torch.log_softmax(log_probs, -1).exp().cumsum(-1)
         noise = uniforms(seeds, 1, purpose=COUNT, round_=0)[:, 0]
-        return inverse_cdf(self.counts.expand(len(seeds), -1), noise)
+        return torch.searchsorted(cumulative, noise * cumulative[-1], right=True)
 
     def draw(
         self,
@@ -82,60 +93,63 @@ class Lengths:
     ) -> torch.Tensor:
         """One column for each of the n positions of chosen (b, T) bool, in row-major order: (n,) int64.
 
-        log_probs (n, A): what is drawn from; where nothing in a row's distributions can end at the length, those of
-        ``untruncated`` are taken for that row. left (b,): bp that the row's masked tokens have to spell; masked_after
-        (b,): how many of those stay masked. length_noise, token_noise (n,): uniform in [0, 1).
-        Time and memory: b x (left + 1) x M for each position of the row with the most.
+        log_probs (n, A) float64: what is drawn from; where nothing in a row's distributions can end at its length,
+        those of ``untruncated`` are taken for that row. left (b,): bp that the row's masked tokens have to spell;
+        masked_after (b,): how many of those stay masked. length_noise, token_noise (n,): uniform in [0, 1).
+
+        Time: b x (most bp left + 1) x D exponentials for each position of the row with the most. Memory: that many
+        numbers at a time, and b x (most bp left + 1) kept for each of these positions.
+        Raises ValueError where all tokens of the vocabulary together cannot end at the length, as with NaN.
         """
         row, place = chosen.nonzero()[:, 0], (chosen.cumsum(1) - 1)[chosen]
-        weights = self._by_length(log_probs, row, place, chosen)
-        messages = self._messages(weights, chosen, masked_after)
+        width = int(left.max()) + 1
         start = torch.arange(len(left), device=left.device)
-        stuck = messages[0][start, left] <= 0
+        weights = self._by_size(log_probs, row, place, chosen)
+        messages = self._messages(weights, chosen, masked_after, width)
+        stuck = ~(messages[0][start, left] > -torch.inf)
         if stuck.any():
             self.fallbacks += int(stuck.sum())
             log_probs = torch.where(stuck[row, None], untruncated, log_probs)
-            weights = self._by_length(log_probs, row, place, chosen)
-            messages = self._messages(weights, chosen, masked_after)
-        spelled = torch.zeros_like(place)
+            weights = self._by_size(log_probs, row, place, chosen)
+            messages = self._messages(weights, chosen, masked_after, width)
+            if not (messages[0][start, left] > -torch.inf).all():
+                raise ValueError("no choice of tokens ends at the length: are the predictions numbers?")
+        size = torch.zeros_like(place)
         for number in range(weights.shape[1]):
             here = place == number
             rows = row[here]
-            shorter = left[rows, None] - torch.arange(1, weights.shape[2] + 1, device=left.device)
-            ahead = messages[number + 1][rows[:, None], shorter.clamp(min=0)].masked_fill(shorter < 0, 0.0)
-            drawn = inverse_cdf((weights[rows, number] * ahead).log(), length_noise[here]) + 1
-            spelled[here] = drawn
-            left = left.index_add(0, rows, -drawn)
-        return inverse_cdf(log_probs.masked_fill(self.spelled != spelled[:, None], -torch.inf), token_noise)
+            rest = left[rows, None] - self.sizes
+            ahead = messages[number + 1][rows[:, None], rest.clamp(min=0)].masked_fill(rest < 0, -torch.inf)
+            size[here] = inverse_cdf(torch.log_softmax(weights[rows, number] + ahead, -1), length_noise[here])
+            left = left.index_add(0, rows, -self.sizes[size[here]])
+        other = self.spelled != self.sizes[size][:, None]
+        return inverse_cdf(torch.log_softmax(log_probs.masked_fill(other, -torch.inf), -1), token_noise)
 
-    def _by_length(
+    def _by_size(
         self, log_probs: torch.Tensor, row: torch.Tensor, place: torch.Tensor, chosen: torch.Tensor
     ) -> torch.Tensor:
-        """The probability of each token length at a row's first, second, ... position: (b, most positions, M)."""
-        of_length = torch.zeros((len(log_probs), len(self.law)), dtype=torch.float64, device=log_probs.device)
-        of_length.index_add_(1, self.spelled - 1, log_probs.exp())
-        out = torch.zeros(
-            (len(chosen), int(chosen.sum(1).max()), len(self.law)), dtype=torch.float64, device=row.device
-        )
-        out[row, place] = of_length
+        """Log probability of each token length at a row's first, second, ... position: (b, most positions, D)."""
+        shape = (len(chosen), int(chosen.sum(1).max()), len(self.sizes))
+        out = torch.full(shape, -torch.inf, dtype=torch.float64, device=log_probs.device)
+        out[row, place] = torch.stack([log_probs[:, columns].logsumexp(-1) for columns in self.columns], -1)
         return out
 
-    def _messages(self, weights: torch.Tensor, chosen: torch.Tensor, masked_after: torch.Tensor) -> list[torch.Tensor]:
-        """Before each position, and after the last: how likely (up to a factor a row) it is to end at the length with
-        so many bp left, (b, length + 1)."""
+    def _messages(
+        self, weights: torch.Tensor, chosen: torch.Tensor, masked_after: torch.Tensor, width: int
+    ) -> list[torch.Tensor]:
+        """Before each position, and after the last: the log probability of ending at the length with so many bp left,
+        each (b, width)."""
         count = chosen.sum(1)
-        messages = [self.sums[masked_after]]
+        messages = [self.log_sums[masked_after, :width]]
         for number in range(weights.shape[1] - 1, -1, -1):
             passed = self._before(messages[0], weights[:, number])
             # A row with fewer positions passes on what comes after them.
-            passed = torch.where((number < count)[:, None], passed, messages[0])
-            largest = passed.max(1, keepdim=True).values
-            messages.insert(0, passed / torch.where(largest > 0, largest, torch.ones_like(largest)))
+            messages.insert(0, torch.where((number < count)[:, None], passed, messages[0]))
         return messages
 
-    @staticmethod
-    def _before(after: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        """sum over l of weights[l] x after[b - l] for each b: (rows, length + 1)."""
-        longest = weights.shape[1]
-        padded = torch.nn.functional.pad(after, (longest, 0))[:, :-1]
-        return (padded.unfold(1, longest, 1) * weights.flip(1)[:, None]).sum(-1)
+    def _before(self, after: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """log of the sum over sizes of weight x after[b - size] for each b: after (n, W), weights (n, D) -> (n, W)."""
+        longest = int(self.sizes[-1])
+        padded = torch.nn.functional.pad(after, (longest, 0), value=-torch.inf)
+        index = torch.arange(after.shape[1], device=after.device)[:, None] + longest - self.sizes
+        return (padded[:, index] + weights[:, None]).logsumexp(-1)

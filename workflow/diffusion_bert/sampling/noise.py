@@ -12,8 +12,8 @@ import torch
 # What a number is for. One purpose never sees another's numbers.
 ORDER = 0
 DRAW = 1
-LENGTH = 2
-COUNT = 3
+LENGTH = 2  # of a token, where tokens differ in it
+COUNT = 3  # how many tokens a sequence has
 
 
 def _signed(value: int) -> int:
@@ -40,8 +40,8 @@ def mix(x: torch.Tensor) -> torch.Tensor:
 def uniforms(seeds: torch.Tensor, length: int, *, purpose: int, round_: int) -> torch.Tensor:
     """Uniform float64 numbers in [0, 1), one a sequence and position.
 
-    seeds: (B,) int64, one a sequence. length: positions. purpose: ORDER or DRAW. round_: 0 for the first pass, then
-    the number of the refinement pass. Returns (B, length), on the device of ``seeds``.
+    seeds: (B,) int64, one a sequence. length: positions. purpose: one of the constants above. round_: 0 for the first
+    pass, then the number of the refinement pass. Returns (B, length), on the device of ``seeds``.
     """
     positions = torch.arange(1, length + 1, device=seeds.device)
     streams = mix(mix(seeds + _GOLDEN) ^ mix(torch.full_like(seeds, (round_ + 1) * 256 + purpose)))

@@ -1,5 +1,7 @@
 """What the denoiser predicts at chosen positions, with classifier-free guidance."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -8,43 +10,45 @@ from diffusion_bert.training.checkpoints import Denoiser
 
 
 class Predictor:
-    """Predictions for a batch of sequences of one length whose labels are fixed and whose tokens change.
+    """Predictions for a batch of sequences of as many tokens whose labels are fixed and whose tokens change.
 
     length: bp. Tokens are (B, L) int64 vocabulary ids without the frame ([CLS], label, [SEP]), which is put round them
     here; frame tokens can therefore never be predicted or overwritten. L is the number of tokens in the tokenizer's
     layout of that length, and at each position only tokens of as many bases as the layout says are predicted: whatever
-    is drawn, the sequence has its length. With a tokenizer that has no layout L is ``tokens``, and ``lengths`` draws.
+    is drawn, the sequence has its length. With a tokenizer that has no layout L is ``tokens``, nothing
+    is restricted by position, ``length`` is that of each sequence (B,), and ``lengths`` draws.
 
-    Attributes: ``tokens``, L; ``lengths``; ``bases`` (V,) int64, how many each id spells; ``allowed`` (A,) int64, the
-    vocabulary ids that a column of the predictions stands for; ``forwards``, the forward passes and ``rows``, the
-    sequences in them so far.
+    Attributes: ``tokens``, L; ``lengths``; ``bp`` (B,) int64 where there are lengths; ``bases`` (V,) int64, how many
+    each id spells; ``allowed`` (A,) int64, the vocabulary ids that a column of the predictions stands for;
+    ``forwards``, the forward passes and ``rows``, the sequences in them so far.
     """
 
     def __init__(
         self,
         denoiser: Denoiser,
         labels: list[str | None],
-        length: int,
+        length: int | Sequence[int],
         guidance: float,
         lengths: Lengths | None = None,
         tokens: int | None = None,
     ):
         tokenizer = denoiser.tokenizer
-        layout = tokenizer.layout(length)
-        if layout is None and (lengths is None or tokens is None):
-            raise ValueError("without a layout the number of tokens must be given, and the lengths that draw them")
-        self.tokens = tokens if layout is None else len(layout)
-        self.lengths = lengths if layout is None else None
         self.denoiser = denoiser
         self.device = denoiser.device
+        self.lengths = lengths
         self.content = tokenizer.content
         self.mask_id = tokenizer.mask_id
         self.allowed = torch.as_tensor(tokenizer.base_ids, device=self.device)
         self.bases = torch.as_tensor(tokenizer.bases_per_token, device=self.device)  # (V,)
         self.wrong = None
-        if layout is not None:
+        if lengths is None:
+            layout = tokenizer.layout(length)
+            self.tokens = len(layout)
             wrong = tokenizer.bases_per_token[tokenizer.base_ids] != layout[:, None]
             self.wrong = torch.as_tensor(wrong, device=self.device)  # (L, A)
+        else:
+            self.tokens = tokens
+            self.bp = torch.as_tensor(length, device=self.device)
         blank = np.full((len(labels), self.tokens), tokenizer.mask_id)
         self.labelled = self._framed(blank, labels)
         self.guidance = guidance if any(label is not None for label in labels) else 0.0

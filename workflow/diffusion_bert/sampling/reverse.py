@@ -49,6 +49,9 @@ def fill(
 ) -> torch.Tensor:
     """Draw every masked token; the others stay as they are. Returns new tokens (B, L).
 
+    The tokens of one step are drawn independently where the predictor knows how long each has to be, else together, so
+    that what is masked spells the bp that the others leave of the sequence's length (``lengths``).
+
     tokens (B, L) int64; masked (B, L) bool, where tokens hold the id of [MASK]; fractions: of ``revealed_fractions``;
     seeds (B,) int64, one a sequence; round_: the pass, which separates its random numbers from those of other passes.
     """
@@ -74,18 +77,19 @@ def fill(
             log_probs = predictor(tokens, rows, hidden)
             chosen = order.choose(log_probs, hidden, now[rows].sum(1), order_noise[rows])
             log_probs = log_probs[chosen[hidden]]
-        full = log_probs
-        log_probs = draw.truncated(log_probs, temperature=sampler.temperature, top_p=sampler.top_p, top_k=sampler.top_k)
+        drawn_from = draw.truncated(
+            log_probs, temperature=sampler.temperature, top_p=sampler.top_p, top_k=sampler.top_k
+        )
         row, position = chosen.nonzero(as_tuple=True)
         row = rows[row]
         if predictor.lengths is None:
-            columns = draw.inverse_cdf(log_probs, draw_noise[row, position])
+            columns = draw.inverse_cdf(drawn_from, draw_noise[row, position])
         else:
             columns = predictor.lengths.draw(
-                log_probs,
-                full,
+                drawn_from,
+                draw.tempered(log_probs, sampler.temperature),
                 chosen,
-                left=predictor.lengths.length - predictor.bases[tokens[rows]].sum(1),
+                left=predictor.bp[rows] - predictor.bases[tokens[rows]].sum(1),
                 masked_after=(masked[rows] & ~chosen).sum(1),
                 length_noise=length_noise[row, position],
                 token_noise=draw_noise[row, position],
