@@ -1,0 +1,163 @@
+"""How fast training is, in tokens a second of one small model on the same data, in one run:
+
+- ours: ``train`` as the workflow calls it, without its validations;
+- the limit: nothing but forward pass, backward pass and optimiser, again and again on one batch that lies ready;
+- a plain loop, the original's way: it tokenises in its collate function, pads to the longest of the data set, averages
+  the loss over padding too and waits for the loss of each step.
+
+Goals: at least 0.9 of the limit, and at least twice the plain loop.
+
+    python benchmarks/train.py [--steps 60] [--batch-size 32] [--length 200] [--threads 1] [--rounds 3]
+
+Windows are random, between half of the length and all of it. On a CPU the seconds are those of the process (other work
+on the machine does not count; threads add up), on a GPU those of the clock. The three are measured in turn,
+``--rounds`` times, and the best round of each counts. Only tokens of DNA count.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
+
+from diffusion_bert.backbones.load import build_model
+from diffusion_bert.diffusion import cross_entropy
+from diffusion_bert.reproducible import best_device, reproducible
+from diffusion_bert.settings import load_config
+from diffusion_bert.tables import WINDOWS, write_parquet
+from diffusion_bert.tokens import BaseTokenizer
+from diffusion_bert.training.optimiser import optimisers
+from diffusion_bert.training.train import train
+
+SCHEMA = Path(__file__).resolve().parents[1] / "workflow" / "schemas" / "config.schema.json"
+SKIPPED = 5  # steps before the clock runs
+
+
+class Data:
+    """Random windows, the settings of a model by default, and the clock."""
+
+    def __init__(self, arguments: argparse.Namespace, folder: Path):
+        rng = np.random.default_rng(0)
+        lengths = rng.integers(arguments.length // 2, arguments.length + 1, 4 * arguments.batch_size)
+        self.sequences = ["".join(rng.choice(list("ACGT"), length)) for length in lengths]
+        self.folder, self.steps, self.batch_size = folder, arguments.steps, arguments.batch_size
+        self.threads, self.device = arguments.threads, best_device()
+        frame = pd.DataFrame({name: pd.array([None] * len(lengths), dtype="str") for name in WINDOWS})
+        for name in ("start", "end", "summit"):
+            frame[name] = pd.array([pd.NA] * len(lengths), dtype="Int64")
+        frame = frame.assign(strand=".", track="a", label="a", score=1.0, sequence=self.sequences)
+        write_parquet(frame, folder / "windows.parquet", WINDOWS)
+        config = {"split": {"by": "fraction"}, "sequences": {"files": [{"source": "windows.tsv"}]}}
+        config |= {"models": {"small": {"steps": SKIPPED + self.steps, "batch_size": self.batch_size}}}
+        config |= {"samplers": {"any": {}}}
+        filled = load_config(config, [], SCHEMA)
+        self.settings = {**filled["models"]["small"], "validate_every": SKIPPED + self.steps, "validation_windows": 1}
+        self.tokenizer = BaseTokenizer(["a"])
+
+    def clock(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+            return time.perf_counter()
+        return time.process_time()
+
+    def model(self):
+        model = build_model(self.settings, self.tokenizer, max(map(len, self.sequences))).to(self.device).train()
+        return model, optimisers(model, self.settings["optimizer"], 1e-3, 0.01)
+
+
+def ours(data: Data) -> float:
+    ticks = {}
+
+    def progress(step: int, _: int) -> None:
+        if step in (SKIPPED, SKIPPED + data.steps):
+            ticks[step] = data.clock()
+
+    paths = (data.folder / "windows.parquet",) * 2
+    train(*paths, data.settings, 1, data.folder / "model", threads=data.threads, progress=progress)
+    tokens = np.mean([len(s) for s in data.sequences]) * data.batch_size * data.steps
+    return tokens / (ticks[SKIPPED + data.steps] - ticks[SKIPPED])
+
+
+def loop(data: Data, batches) -> float:
+    """Tokens a second. batches: for each step, what makes (ids, inputs, attention, tokens of DNA), and the loss of
+    (logits, ids)."""
+    model, moved_by = data.model()
+    began, tokens = 0.0, 0
+    for step, (make, loss_of) in zip(range(SKIPPED + data.steps), batches, strict=False):
+        if step == SKIPPED:
+            began, tokens = data.clock(), 0
+        ids, inputs, attention, count = make()
+        model.zero_grad(set_to_none=True)
+        loss_of(model(input_ids=inputs, attention_mask=attention).logits, ids).backward()
+        for optimiser in moved_by:
+            optimiser.step()
+        tokens += count
+    return tokens / (data.clock() - began)
+
+
+def limit(data: Data) -> float:
+    chosen = data.sequences[: data.batch_size]
+    framed = data.tokenizer.frame(data.tokenizer.encode(chosen), ["a"] * len(chosen))
+    ids, attention = (torch.from_numpy(x).long().to(data.device) for x in framed)
+    allowed = torch.from_numpy(data.tokenizer.is_base).to(data.device)
+    masked = allowed[ids] & (torch.rand(ids.shape, device=data.device) < 0.5)
+    inputs = ids.masked_fill(masked, data.tokenizer.mask_id)
+    count = sum(map(len, chosen))
+
+    def loss_of(logits, ids):
+        return cross_entropy(logits, ids, masked, allowed).sum() / count
+
+    return loop(data, [(lambda: (ids, inputs, attention, count), loss_of)] * (SKIPPED + data.steps))
+
+
+def plain(data: Data) -> float:
+    longest, tokenizer = max(map(len, data.sequences)), data.tokenizer
+    ids_of = {base: int(tokenizer.encode([base])[0, 0]) for base in "ACGT"}
+    rng = np.random.default_rng(1)
+
+    def make():
+        chosen = [data.sequences[i] for i in rng.integers(0, len(data.sequences), data.batch_size)]
+        framed = tokenizer.frame(tokenizer.encode(["A"]), ["a"])[0][0].tolist()
+        rows = []
+        for sequence in chosen:
+            row = [*framed[:2], *(ids_of[base] for base in sequence), framed[-1]]
+            rows.append(row + [tokenizer.pad_id] * (longest - len(sequence)))
+        ids = torch.tensor(rows, device=data.device)
+        masked = (torch.rand(ids.shape, device=data.device) < 0.5) & (ids != tokenizer.pad_id)
+        attention = (ids != tokenizer.pad_id).long()
+        return ids, ids.masked_fill(masked, tokenizer.mask_id), attention, sum(map(len, chosen))
+
+    def loss_of(logits, ids):
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids.flatten())
+        loss.item()
+        return loss
+
+    return loop(data, [(make, loss_of)] * (SKIPPED + data.steps))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default in (("steps", 60), ("batch-size", 32), ("length", 200), ("threads", 1), ("rounds", 3)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    arguments = parser.parse_args()
+    ways = {"ours": ours, "limit": limit, "plain loop": plain}
+    best = dict.fromkeys(ways, 0.0)
+    with tempfile.TemporaryDirectory() as folder, reproducible(arguments.threads):
+        data = Data(arguments, Path(folder))
+        for _ in range(arguments.rounds):
+            for name, way in ways.items():
+                best[name] = max(best[name], way(data))
+    for name, speed in best.items():
+        print(f"{name:12s}{speed:12,.0f} tokens a second")
+    print(f"ours / limit       {best['ours'] / best['limit']:.2f} (goal 0.90)")
+    print(f"ours / plain loop  {best['ours'] / best['plain loop']:.2f} (goal 2.00)")
+
+
+if __name__ == "__main__":
+    main()
