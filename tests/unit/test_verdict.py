@@ -131,6 +131,12 @@ def test_facts_tell_of_copies_and_of_the_markov_chain():
         "On held-out windows the model needs 1.905 bits a base, fewer than the best Markov chain's 1.917 (a uniform "
         "guess needs 2)."
     )
+    paired = (frame["metric"] == "model_minus_markov") & (frame["set"] == "ceiling") & (frame["label"] == "all")
+    assert paired.any()
+    frame.loc[paired, ["ci_low", "ci_high"]] = [-0.015, 0.002]
+    assert verdict.facts(one, frame)[1] == (
+        f"{bits} That difference may be chance: its 95 % interval is -0.015 to +0.002."
+    )
     frame.loc[(frame["metric"] == "exact_copies") & (frame["set"] == "generated"), "value"] = 0.25
     assert verdict.facts(one, frame)[0].startswith("25 % of the generated sequences are copies of a training sequence")
     assert verdict.facts(one, frame.iloc[:0]) == []

@@ -166,11 +166,15 @@ def facts(verdict: Verdict, evaluations: pd.DataFrame) -> list[str]:
         out.append(text if text.endswith(".") else text + ".")
     model, markov = value("model_bits_per_base", "ceiling"), value("markov_bits_per_base", "ceiling")
     if model is not None and markov is not None:
-        gain = markov - model
-        how = "fewer than" if gain > 0 else "more than" if gain < 0 else "as many as"
+        how = "fewer than" if model < markov else "more than" if model > markov else "as many as"
+        paired = ("model_minus_markov", "ceiling")
+        doubt = ""
+        if paired in rows.index and rows.loc[paired, "ci_low"] < 0 < rows.loc[paired, "ci_high"]:
+            low, high = rows.loc[paired, "ci_low"], rows.loc[paired, "ci_high"]
+            doubt = f" That difference may be chance: its 95 % interval is {low:+.3f} to {high:+.3f}."
         out.append(
             f"On held-out windows the model needs {model:.3f} bits a base, {how} the best Markov chain's {markov:.3f} "
-            f"(a uniform guess needs 2)."
+            f"(a uniform guess needs 2).{doubt}"
         )
     return out
 
