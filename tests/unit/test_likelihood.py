@@ -82,6 +82,19 @@ def test_bits_are_those_of_the_tokens_and_bases_those_that_they_spell(tokenizer)
         assert bits == pytest.approx(exact / (len(sequence) - sequence.count("N")), rel=0.03)
 
 
+@pytest.mark.parametrize("k", [2, 3])
+def test_uniform_k_mers_cost_two_bits_a_base_without_error(k):
+    tokenizer = KmerTokenizer(k)
+    kmers = TokenModel(tokenizer, np.where(tokenizer.known_bases == 1, -100.0, 0.0))
+    sequences = ["ACGTTG", "ACGTTGCATTGA", "TTNNNNNNNN" if k == 2 else "NGATNACGN"]
+    value, error = bits_per_base(as_denoiser(kmers), sequences, [None] * 3, samples=4)
+    assert value == pytest.approx(np.full(3, 2.0), abs=1e-6)
+    assert error == pytest.approx(np.zeros(3), abs=1e-6)
+    every = TokenModel(tokenizer, np.zeros(tokenizer.vocab_size))  # single bases as probable as each k-mer
+    value, _ = bits_per_base(as_denoiser(every), ["ACGTTGA"], [None], samples=4)
+    assert value == pytest.approx([(6 // k + 1) * np.log2(4**k + 4) / 7], abs=1e-6)
+
+
 def test_one_sample_has_no_error():
     with pytest.raises(ValueError, match="at least 2"):
         bits_per_base(as_denoiser(UniformModel()), ["A"], [None], samples=1)

@@ -54,6 +54,28 @@ class TestData:
             row[2 : 2 + length] = complement[row[2 : 2 + length][::-1]]
         assert torch.equal(both.strands[1], torch.from_numpy(expected))
 
+    def test_what_is_turned_and_which_labels_drop_are_the_draws_of_the_generator_in_this_order(self):
+        # A run that is taken up again by a newer version must go on as it began.
+        rng = np.random.default_rng(1)
+        sequences = ["".join(rng.choice(list("ACGTN"), n)) + "A" for n in rng.integers(1, 30, 60)]
+        strands = list("." * 30 + "+" * 15 + "-" * 15)
+        tokenizer = BaseTokenizer(["a"])
+        frame = windows(sequences, ["a"] * 60, strands=strands)
+        both = TokenisedWindows.of(frame, tokenizer, "windows", torch.device("cpu"), True)
+        rows = torch.from_numpy(rng.permutation(60))
+        ids, _, maskable = both.training_batch(rows, torch.Generator().manual_seed(5), 0.3)
+        generator = torch.Generator().manual_seed(5)
+        turned = (torch.rand(60, generator=generator) < 0.5).tolist()
+        dropped = (torch.rand(60, generator=generator) < 0.3).tolist()
+        swap = str.maketrans("ACGT", "TGCA")
+        expected = [
+            sequences[row][::-1].translate(swap) if turn and strands[row] == "." else sequences[row]
+            for row, turn in zip(rows.tolist(), turned, strict=True)
+        ]
+        assert tokenizer.decode(ids.numpy()) == expected
+        assert ids[:, 1].tolist() == [9 if drop else 10 for drop in dropped]
+        assert maskable.sum(-1).tolist() == [len(sequence) - sequence.count("N") for sequence in expected]
+
     def test_known_bases_are_counted_not_tokens(self):
         frame = windows(["ACGTTGNA", "TTT"], ["a", "a"])
         held_out = TokenisedWindows.of(frame, KmerTokenizer(3, ["a"]), "windows", torch.device("cpu"))

@@ -12,7 +12,7 @@ from tokenizers import models
 from tokenizers.trainers import BpeTrainer
 
 from diffusion_bert.errors import UserError
-from diffusion_bert.tokens.vocabulary import BASES, NO_LABEL, ROLES, Tokenizer
+from diffusion_bert.tokens.vocabulary import BASES, CODES, NO_LABEL, ROLES, Tokenizer
 
 # As DNABERT-2's: Zhou et al. 2023, arXiv:2306.15006.
 SPECIAL = {"unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "pad": "[PAD]", "mask": "[MASK]"}
@@ -27,7 +27,9 @@ class BpeTokenizer(Tokenizer):
 
     A sequence has many spellings in such a vocabulary and ``encode`` gives one of them. Encoding is greedy from merges,
     not from the left: a token depends on its neighbours on both sides, and the reverse complement's tokens are not the
-    reversed tokens. Raises UserError where the vocabulary lacks a base or a special token.
+    reversed tokens. Merges are never left out at random (BPE dropout), whatever the file says: what a sequence is
+    encoded as must not change from run to run. Raises UserError where the file cannot be read, or its vocabulary lacks
+    a base or a special token.
     """
 
     def __init__(
@@ -37,9 +39,13 @@ class BpeTokenizer(Tokenizer):
         labels: Sequence[str] = (),
         what: str = "the tokenizer",
     ):
-        self._json = {**content, "truncation": None, "padding": None}
+        model = {**content["model"], "dropout": None}
+        self._json = {**content, "truncation": None, "padding": None, "model": model}
         self._what = what
-        self._backend = Backend.from_str(json.dumps(self._json))
+        try:
+            self._backend = Backend.from_str(json.dumps(self._json))
+        except Exception as error:  # the library has no class of its own for this
+            raise UserError(f"{what}: the tokenizers library cannot read it: {error}.", "Get the file anew.") from None
         ids = self._backend.get_vocab(with_added_tokens=True)
         vocabulary = sorted(ids, key=ids.__getitem__)
         needed = [*BASES, *(special[role] for role in ROLES if role != "sep" or special[role] is not None)]
@@ -92,13 +98,15 @@ class BpeTokenizer(Tokenizer):
             counts[start : start + _AT_ONCE] = [len(row) for row in rows]
             parts.append(np.fromiter(chain.from_iterable(rows), dtype=self.dtype))
         ids = np.concatenate(parts)
-        spelled = np.bincount(
-            np.repeat(np.arange(len(sequences)), counts), weights=self.bases_per_token[ids], minlength=len(sequences)
-        )
-        if (spelled != lengths).any():
-            row = int(np.flatnonzero(spelled != lengths)[0])
+        row_of = np.repeat(np.arange(len(sequences)), counts)
+        spelled = np.bincount(row_of, weights=self.bases_per_token[ids], minlength=len(sequences))
+        wrong = spelled != lengths
+        if not wrong.any():  # nor may a normaliser have put other letters in their place
+            other = np.flatnonzero(CODES[self._spell(ids)] != codes)
+            wrong[np.searchsorted(np.cumsum(lengths), other, side="right")] = True
+        if wrong.any():
             raise UserError(
-                f"{self._what}: sequence {row + 1} has {lengths[row]} letters, its tokens spell {int(spelled[row])}.",
+                f"{self._what}: the tokens of sequence {int(np.argmax(wrong)) + 1} do not spell it.",
                 "Choose a tokenizer that was made for DNA: one that keeps each letter and makes one token of each N.",
             )
         return ids, counts

@@ -9,8 +9,8 @@ from typing import Any
 from diffusion_bert.errors import UserError
 from diffusion_bert.tokens.bases import BaseTokenizer
 from diffusion_bert.tokens.bpe import BpeTokenizer, without_labels
-from diffusion_bert.tokens.kmers import KmerTokenizer, overlapping_refused
-from diffusion_bert.tokens.vocabulary import ROLES, Tokenizer
+from diffusion_bert.tokens.kmers import LONGEST, KmerTokenizer, overlapping_refused
+from diffusion_bert.tokens.vocabulary import NO_LABEL, ROLES, Tokenizer
 
 REMEDY = (
     "Point to a model folder that this workflow wrote, or to DNABERT-2 or a Nucleotide Transformer v2 as published, "
@@ -36,7 +36,9 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
             vocabulary = {i: token for token, i in content["model"]["vocab"].items()}
             return _from_words(file, [vocabulary.get(i, "") for i in range(len(content["model"]["vocab"]))], labels)
         if kind == "BPE":
-            return BpeTokenizer(without_labels(content), _special(config), labels, what=str(file))
+            made = BpeTokenizer(without_labels(content), _special(config), labels, what=str(file))
+            _same_labels(folder, [token["content"] for token in content["added_tokens"]], made)
+            return made
     except (AttributeError, KeyError, TypeError, ValueError):
         raise UserError(f"{folder}: the tokenizer files are not those of bases, k-mers or BPE.", REMEDY) from None
     raise UserError(f"{file}: its model is {kind}; bases, k-mers or BPE were expected.", REMEDY)
@@ -53,16 +55,26 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _from_words(file: Path, tokens: Sequence[str], labels: Sequence[str] | None) -> Tokenizer:
     """labels: None for a published vocabulary, which ends before the tokens of labels."""
-    k = max((len(token) for token in tokens if re.fullmatch("[ACGT]+", token)), default=0)
-    if k > 1 and "A" not in tokens:
-        raise overlapping_refused(str(file))
-    if not k:
+    lengths = {len(token) for token in tokens if re.fullmatch("[ACGT]+", token)}
+    if not lengths:
         raise UserError(f"{file}: no token of the vocabulary spells DNA.", REMEDY)
+    k = max(lengths)
+    if k > 1 and lengths == {k}:  # without single bases, k-mers reach a sequence's end only if they overlap
+        raise overlapping_refused(str(file))
+    if not lengths <= {1, k} or k > LONGEST:
+        raise UserError(f"{file}: the vocabulary is neither single bases nor k-mers of one k up to {LONGEST}.", REMEDY)
     made = BaseTokenizer(labels or ()) if k == 1 else KmerTokenizer(k, labels or ())
     if tokens != (made.tokens if labels is not None else made.tokens[: made.no_label_id]):
         what = "single bases" if k == 1 else f"the Nucleotide Transformer v2's {k}-mers"
         raise UserError(f"{file}: the vocabulary is not that of {what}{' and these labels' if labels else ''}.", REMEDY)
     return made
+
+
+def _same_labels(folder: Path, added: Sequence[str], made: Tokenizer) -> None:
+    """added: the tokens that tokenizer.json adds to its vocabulary; those of a published one have no labels."""
+    written = added[added.index(NO_LABEL) :] if NO_LABEL in added else made.tokens[made.no_label_id :]
+    if written != made.tokens[made.no_label_id :]:
+        raise UserError(f"{folder}: tokenizer.json and tokenizer_config.json have different labels.", REMEDY)
 
 
 def _special(config: Mapping[str, Any]) -> dict[str, str | None]:

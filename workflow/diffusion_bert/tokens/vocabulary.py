@@ -38,9 +38,9 @@ _BITS[[ord(letter) for letter in _IUPAC]] = list(_IUPAC.values())
 # A, C, G, T are 0..3 in what ``_encode`` gets; everything else that is a letter of DNA is UNKNOWN.
 UNKNOWN = 4
 _NO_DNA = 255
-_CODES = np.full(256, _NO_DNA, dtype=np.uint8)
-_CODES[[ord(letter) for letter in AMBIGUOUS]] = UNKNOWN
-_CODES[[ord(letter) for letter in BASES]] = range(len(BASES))
+CODES = np.full(256, _NO_DNA, dtype=np.uint8)
+CODES[[ord(letter) for letter in AMBIGUOUS]] = UNKNOWN
+CODES[[ord(letter) for letter in BASES]] = range(len(BASES))
 
 
 class Tokenizer:
@@ -105,7 +105,7 @@ class Tokenizer:
         """
         sequences = list(sequences)
         lengths = np.array([len(s) for s in sequences], dtype=np.int64)
-        codes = _CODES[np.frombuffer("".join(sequences).encode("ascii", "replace"), dtype=np.uint8)]
+        codes = CODES[np.frombuffer("".join(sequences).encode("ascii", "replace"), dtype=np.uint8)]
         if codes.max(initial=0) == _NO_DNA:
             self._refuse(sequences, lengths, int(np.argmax(codes)))
         ids, counts = self._encode(sequences, lengths, codes)
@@ -148,12 +148,14 @@ class Tokenizer:
         if (ids == self.mask_id).any():
             row = int(np.flatnonzero((ids == self.mask_id).any(axis=1))[0])
             raise ValueError(f"row {row} still holds {self.special['mask']}")
+        text = self._spell(ids.ravel()).tobytes().decode()
+        return [text[a:b] for a, b in pairwise([0, *np.cumsum(self.bases_per_token[ids].sum(axis=1)).tolist()])]
+
+    def _spell(self, ids: np.ndarray) -> np.ndarray:
+        """The letters (ASCII, uint8) that ids (n,) spell, all in a row."""
         lengths = self.bases_per_token[ids]
-        flat = lengths.ravel()
-        before = np.cumsum(flat) - flat
-        letters = np.arange(flat.sum()) + np.repeat(self._first_letter[ids.ravel()] - before, flat)
-        text = self._letters[letters].tobytes().decode()
-        return [text[a:b] for a, b in pairwise([0, *np.cumsum(lengths.sum(axis=1)).tolist()])]
+        before = np.cumsum(lengths) - lengths
+        return self._letters[np.arange(lengths.sum()) + np.repeat(self._first_letter[ids] - before, lengths)]
 
     # Frames and labels
 
