@@ -22,7 +22,7 @@ demo: $(VENV)/installed
 	@echo "The report: $(CURDIR)/results/report/index.html"
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(CORES) --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

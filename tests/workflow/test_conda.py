@@ -32,6 +32,8 @@ def test_every_script_runs_in_its_own_environment(root, fresh, tmp_path):
         "STANDIN_LOG": str(started),
         "PATH": os.pathsep.join([str(STANDIN / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]),
     }
+    (fresh.folder / "mine.fa").write_text(f">one\n{'ACGT' * 10}\n")
+    fresh.edit(score={"fasta": [{"name": "mine", "source": "mine.fa"}], "samples": 4})
     done = fresh.run("--use-conda", env=env)
     made = dict(re.findall(r"Environment for \S*envs/(\w+)\.yaml created \(location: (\S+)\)", done.stdout))
     assert sorted(made) == sorted(file.stem for file in (root / "envs").glob("*.yaml"))
