@@ -2,25 +2,13 @@ import json
 
 import pytest
 import torch
+from toy_settings import SETTINGS
 
 from diffusion_bert.backbones.load import build_model, open_model
 from diffusion_bert.errors import UserError
 from diffusion_bert.tokens import BaseTokenizer
 
-CONVNET = {
-    "backbone": "convnet",
-    "dropout": 0.0,
-    "architecture": {
-        "width": 16,
-        "stem_channels": 4,
-        "stem_kernel": 5,
-        "kernel": 3,
-        "dilations": [1, 2],
-        "attention_layers": 1,
-        "attention_heads": 2,
-        "expansion": 2,
-    },
-}
+CONVNET = {"backbone": "convnet", "dropout": 0.0, "architecture": SETTINGS["architecture"]}
 BERT = {
     "backbone": "bert",
     "dropout": 0.0,
