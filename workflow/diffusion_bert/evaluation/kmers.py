@@ -7,7 +7,7 @@ import pandas as pd
 
 from diffusion_bert.evaluation.intervals import Resamples, sums
 from diffusion_bert.evaluation.letters import OTHER, encode
-from diffusion_bert.evaluation.metrics import KMER_SIZES
+from diffusion_bert.evaluation.metrics.kmers import KMER_SIZES
 from diffusion_bert.evaluation.rows import REFERENCE, Rows, compared, groups
 
 
