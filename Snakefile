@@ -28,6 +28,9 @@ include: "workflow/rules/score.smk"
 include: "workflow/rules/report.smk"
 
 
+remember(CODE_MEMORY)
+
+
 rule all:
     default_target: True
     input:

@@ -1,7 +1,10 @@
 """Code digests: what the code does counts, in whichever module; how it is written about does not."""
 
+import ast
+
 import pytest
 
+from diffusion_bert import digests
 from diffusion_bert.digests import code_digest, third_party_imports
 
 
@@ -20,11 +23,15 @@ def library(tmp_path):
 
 
 def digest(library):
-    from diffusion_bert import digests
-
-    for cached in (digests._tree, digests._digest, digests._imports, digests._path_of):
-        cached.cache_clear()
+    forget()
     return code_digest(library / "script.py", library)
+
+
+def forget():
+    """As a new process."""
+    for cached in (digests._read, digests._others, digests._imports, digests._path_of):
+        cached.cache_clear()
+    digests._known.clear()
 
 
 @pytest.mark.parametrize(
@@ -57,3 +64,33 @@ def test_pages_and_styles_beside_a_module_count(library):
 def test_third_party_imports_are_found_at_any_depth(library):
     digest(library)
     assert third_party_imports(library / "script.py", library) == {"numpy", "json"}
+
+
+def test_what_is_remembered_spares_the_parsing_and_changes_nothing(library, tmp_path, monkeypatch):
+    memory = tmp_path / "deep" / "code.json"
+    first = digest(library)
+    digests.remember(memory)
+    (library / "diffusion_bert/a.py").write_text("from diffusion_bert.sub import b\n\n\ndef f():\n    return 2\n")
+    changed = digest(library)
+    forget()
+    digests.recall(memory)
+    parsed, parse = [], ast.parse
+    monkeypatch.setattr(ast, "parse", lambda content: parsed.append(content) or parse(content))
+    assert code_digest(library / "script.py", library) == changed != first
+    assert len(parsed) == 1, "only the file that changed"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"a": 1}', '{"a": {"digest": "x"}}', None])
+def test_a_damaged_memory_is_as_none(library, tmp_path, content):
+    memory = tmp_path / "code.json"
+    if content is not None:
+        memory.write_text(content)
+    right = digest(library)
+    forget()
+    digests.recall(memory)
+    assert code_digest(library / "script.py", library) == right
+
+
+def test_where_nothing_can_be_written_nothing_is_remembered(tmp_path):
+    (tmp_path / "file").write_text("")
+    digests.remember(tmp_path / "file" / "code.json")

@@ -8,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 WORKFLOW = Path(str(workflow.current_basedir)).resolve().parent
 sys.path.insert(0, str(WORKFLOW))
 
-from diffusion_bert.digests import code_digest
+from diffusion_bert.digests import code_digest, recall, remember
 from diffusion_bert.errors import UserError
 from diffusion_bert.genome.names import expand_chroms
 from diffusion_bert.settings import (
@@ -74,6 +74,11 @@ try:
     )
 except UserError as error:
     raise WorkflowError(str(error))
+
+
+# What parsing told of the code, for the next run here.
+CODE_MEMORY = ".snakemake/code.json"
+recall(CODE_MEMORY)
 
 
 wildcard_constraints:
