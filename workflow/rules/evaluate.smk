@@ -154,8 +154,13 @@ rule evaluate_motifs:
     output:
         evaluation=f"{RUN}/motifs.tsv",
         rates=f"{RUN}/motifs_rates.tsv",
+        families=f"{RUN}/motifs_families.tsv",
         positions=f"{RUN}/motifs_positions.tsv",
         enrichment=f"{RUN}/motifs_enrichment.tsv",
+        pairs=f"{RUN}/motifs_pairs.tsv",
+        spacings=f"{RUN}/motifs_spacings.tsv",
+        hits=f"{RUN}/motifs_hits.bed",
+        meme=f"{RUN}/motifs.meme",
         matrices=f"{RUN}/motifs_matrices.json",
     log:
         "logs/evaluate_motifs/{model}/{sampler}.log",

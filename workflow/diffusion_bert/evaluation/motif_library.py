@@ -36,6 +36,24 @@ def write_matrices(library: list[Motif], path: str | Path) -> None:
         part.write_text(json.dumps(matrices))
 
 
+def write_meme(library: list[Motif], background: np.ndarray, path: str | Path) -> None:
+    """Write the motifs in MEME's minimal format (version 4, https://meme-suite.org/meme/doc/meme-format.html).
+
+    background: shares of A, C, G, T, (4,). ``nsites`` is the largest column sum, rounded; frequencies have six digits.
+    White space in a name becomes an underscore.
+    """
+    lines = ["MEME version 4", "", "ALPHABET= ACGT", "", "strands: + -", "", "Background letter frequencies"]
+    lines.append(" ".join(f"{base} {share:.6f}" for base, share in zip("ACGT", background, strict=True)))
+    for motif in library:
+        sums = motif.counts.sum(axis=0)
+        names = ("_".join(name.split()) for name in (motif.matrix_id, motif.name))
+        lines += ["", f"MOTIF {' '.join(names)}"]
+        lines.append(f"letter-probability matrix: alength= 4 w= {motif.width} nsites= {max(round(sums.max()), 1)} E= 0")
+        lines += [" " + "  ".join(f"{value:.6f}" for value in column) for column in (motif.counts / sums).T]
+    with written_beside(path) as part:
+        part.write_text("\n".join(lines) + "\n")
+
+
 def load_motifs(source: str, taxon: str | None = None) -> list[Motif]:
     """The motifs of ``jaspar`` (CORE collection of one taxon) or of a MEME, JASPAR or TRANSFAC file.
 

@@ -6,7 +6,7 @@ precision, so the scanner's scores are exactly those whose distribution sets the
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import lightmotif
 import numpy as np
@@ -39,6 +39,34 @@ class Hits:
     start: np.ndarray
     strand: np.ndarray
     score: np.ndarray
+
+
+@dataclass(frozen=True)
+class Sites:
+    """Hits of several motifs, one entry each: motif and sequence (row numbers), start and width (bp), strand (+1 or
+    -1), score (bits), and length, that of the sequence (bp)."""
+
+    motif: np.ndarray
+    sequence: np.ndarray
+    start: np.ndarray
+    width: np.ndarray
+    strand: np.ndarray
+    score: np.ndarray
+    length: np.ndarray
+
+    @property
+    def middle(self) -> np.ndarray:
+        """Half bp where the width is odd."""
+        return self.start + self.width / 2
+
+    @property
+    def place(self) -> np.ndarray:
+        """The middle as a share of the sequence's length."""
+        return self.middle / self.length
+
+    def where(self, chosen: np.ndarray) -> "Sites":
+        """These of the hits: a mask or row numbers."""
+        return Sites(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
 def base_composition(sequences: Sequence[str]) -> np.ndarray:
@@ -143,3 +171,44 @@ class Target:
         position, score = position[inside], score[inside]
         clean = self._others[position + width] == self._others[position]
         return position[clean], score[clean]
+
+
+class Scan:
+    """What was found in N sequences by M motifs. any_hit: whether a sequence has a hit, (N, M). lengths: bp, (N,)."""
+
+    def __init__(self, sequences: Sequence[str], scanners: Sequence[Scanner]):
+        """Every hit on both strands. Cost: letters x motifs; memory 16 bytes a hit."""
+        target = Target(sequences)
+        self.lengths, self._widths = target.lengths, np.array([scanner.motif.width for scanner in scanners])
+        self.any_hit = np.zeros((len(sequences), len(scanners)), dtype=bool)
+        self._found = []
+        for number, scanner in enumerate(scanners):
+            hits = target.scan(scanner)
+            self.any_hit[hits.sequence, number] = True
+            self._found.append(
+                Hits(
+                    hits.sequence.astype(np.int32),
+                    hits.start.astype(np.int32),
+                    hits.strand.astype(np.int8),
+                    hits.score.astype(np.float32),
+                )
+            )
+
+    def sites(self, motifs: Sequence[int]) -> Sites:
+        """The hits of these motifs, motif by motif, each in the order of sequences and starts."""
+        found = [self._found[motif] for motif in motifs]
+
+        def joined(field: str, kind: type) -> np.ndarray:
+            return np.concatenate([np.zeros(0, dtype=kind), *(getattr(hits, field) for hits in found)]).astype(kind)
+
+        motif = np.repeat(np.asarray(motifs, dtype=np.int64), [len(hits.sequence) for hits in found])
+        sequence = joined("sequence", np.int64)
+        return Sites(
+            motif=motif,
+            sequence=sequence,
+            start=joined("start", np.int64),
+            width=self._widths[motif],
+            strand=joined("strand", np.int64),
+            score=joined("score", np.float64),
+            length=self.lengths[sequence],
+        )
