@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from diffusion_bert.errors import UserError
-from diffusion_bert.evaluation.intervals import interval
+from diffusion_bert.evaluation.intervals import interval, wilson
 from diffusion_bert.evaluation.metrics import METRICS
 from diffusion_bert.tables import EVALUATION, check
 
@@ -34,6 +34,10 @@ class Rows:
             return
         low, high = (None, None) if replicates is None else interval(value, replicates, METRICS[metric].bounds)
         self._rows.append((metric, label, name, value, low, high, n, None))
+
+    def add_share(self, metric: str, label: str, name: str, hits: int, n: int) -> None:
+        """A share, hits of n things, with Wilson's interval; for what a bootstrap would have to be made anew for."""
+        self._rows.append((metric, label, name, hits / n, *wilson(hits, n), n, None))
 
     def missing(self, metric: str, label: str, name: str, n: int, why: str) -> None:
         """A number that cannot be had, and why."""
