@@ -7,7 +7,7 @@ import time
 import pytest
 
 RUNS = 3
-QUESTIONS = ["composition", "kmers", "motifs", "novelty", "likelihood", "grammar"]
+QUESTIONS = ["composition", "kmers", "motifs", "novelty", "discrimination", "likelihood", "grammar"]
 END = {"compare_runs": 1, "draw_comparison": 1, "write_report": 1}
 
 

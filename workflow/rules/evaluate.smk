@@ -2,7 +2,7 @@
 
 
 RUN = "results/evaluation/{model}/{sampler}"
-QUESTIONS = ["composition", "kmers", "motifs", "novelty", "likelihood"]
+QUESTIONS = ["composition", "kmers", "motifs", "novelty", "discrimination", "likelihood"]
 if "simulate" in config:
     QUESTIONS.append("grammar")
 # What a model is before its first step depends on these of its settings alone.
@@ -206,6 +206,32 @@ rule evaluate_novelty:
         "Novelty of {wildcards.model}, {wildcards.sampler}"
     script:
         "../scripts/evaluate_novelty.py"
+
+
+rule evaluate_discrimination:
+    input:
+        sets=f"{RUN}/sets.parquet",
+    output:
+        evaluation=f"{RUN}/discrimination.tsv",
+        giveaways=f"{RUN}/discrimination_giveaways.tsv",
+        scores=f"{RUN}/discrimination_scores.tsv",
+    log:
+        "logs/evaluate_discrimination/{model}/{sampler}.log",
+    benchmark:
+        "results/benchmarks/evaluate_discrimination/{model}/{sampler}.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        bootstrap=config["evaluation"]["bootstrap"],
+        seed=config["seed"],
+        code=code("evaluate_discrimination"),
+    message:
+        "Telling {wildcards.model}, {wildcards.sampler} from real sequences"
+    script:
+        "../scripts/evaluate_discrimination.py"
 
 
 rule evaluate_likelihood:

@@ -39,6 +39,8 @@ rule draw_run:
         motifs_positions=f"{RUN}/motifs_positions.tsv",
         motifs_matrices=f"{RUN}/motifs_matrices.json",
         novelty_sequences=f"{RUN}/novelty_sequences.tsv",
+        discrimination=f"{RUN}/discrimination.tsv",
+        discrimination_giveaways=f"{RUN}/discrimination_giveaways.tsv",
         likelihood_sequences=f"{RUN}/likelihood_sequences.tsv",
         grammar=f"{RUN}/grammar.tsv" if "simulate" in config else [],
     output:

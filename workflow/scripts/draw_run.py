@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from diffusion_bert.errors import reported
-from diffusion_bert.figures import agreement, distributions, standing
+from diffusion_bert.figures import agreement, discrimination, distributions, standing
 
 with reported(snakemake.log[0]):
     table = {name: pd.read_csv(path, sep="\t") for name, path in snakemake.input.items() if str(path).endswith(".tsv")}
@@ -16,6 +16,7 @@ with reported(snakemake.log[0]):
     agreement.draw_kmers(table["kmers_spectrum"], out.kmers)
     agreement.draw_motifs(table["motifs_rates"], table["motifs_positions"], out.motifs, matrices)
     distributions.draw_novelty(table["novelty_sequences"], out.novelty)
+    discrimination.draw_discrimination(table["discrimination"], table["discrimination_giveaways"], out.discrimination)
     distributions.draw_likelihood(table["likelihood_sequences"], out.likelihood)
     if "grammar" in table:
         standing.draw_grammar(table["grammar"], out.grammar)

@@ -33,6 +33,7 @@ _QUESTIONS = {
     "motifs": ("Motifs", "Does it carry the right motifs, in the right places?"),
     "likelihood": ("Likelihood", "Does the model know more than a Markov chain, and does it generate what it knows?"),
     "novelty": ("Novelty", "Is it new, or copied from training?"),
+    "discrimination": ("Discriminability", "Can it be told from real sequences, and by what?"),
 }
 
 

@@ -8,7 +8,7 @@ A floor made from the held-out windows themselves shares some of their propertie
 shuffle has exactly the GC content of its window. It is no floor for the metrics of such a property (``kept_by``).
 """
 
-from diffusion_bert.evaluation.metrics import composition, grammar, kmers, likelihood, motifs, novelty
+from diffusion_bert.evaluation.metrics import composition, discrimination, grammar, kmers, likelihood, motifs, novelty
 from diffusion_bert.evaluation.metrics.metric import Metric
 
 _OF_QUESTION = {
@@ -16,6 +16,7 @@ _OF_QUESTION = {
     "kmers": kmers.METRICS,
     "motifs": motifs.METRICS,
     "novelty": novelty.METRICS,
+    "discrimination": discrimination.METRICS,
     "likelihood": likelihood.METRICS,
     "grammar": grammar.METRICS,
 }
