@@ -6,11 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.patches import PathPatch
-from matplotlib.textpath import TextPath
-from matplotlib.transforms import Affine2D
 
 from diffusion_bert.figures import style
+from diffusion_bert.figures.logos import draw_logo
 
 # Above this many points a panel is an image inside the SVG: thousands of vector marks make a page slow.
 _MOST_VECTOR_POINTS = 400
@@ -61,35 +59,6 @@ def draw_motifs(
     chosen = positions.drop_duplicates("matrix_id")[["matrix_id", "name"]].head(8).to_numpy().tolist()
     fill = _motif_rows(chosen, rates, positions, matrices or {})
     _panels(wide, path, "share of sequences with a hit", names, below=len(chosen), fill=fill)
-
-
-def draw_logo(ax: Axes, matrix: Mapping[str, Sequence[float]]) -> None:
-    """A sequence logo in bits (Schneider and Stephens 1990, without the small-sample correction)."""
-    counts = np.array([matrix[base] for base in "ACGT"], dtype=float)
-    frequency = counts / counts.sum(axis=0)
-    bits = 2.0 + (frequency * np.log2(np.clip(frequency, 1e-9, 1))).sum(axis=0)
-    for column in range(frequency.shape[1]):
-        floor = 0.0
-        for base in np.argsort(frequency[:, column], kind="stable"):
-            height = frequency[base, column] * bits[column]
-            if height >= 0.02:
-                ax.add_patch(_letter("ACGT"[base], column, floor, height))
-            floor += height
-    ax.set_xlim(0, max(frequency.shape[1], 8))
-    ax.set_ylim(0, 2)
-    ax.axis("off")
-
-
-def _letter(base: str, left: float, floor: float, height: float) -> PathPatch:
-    glyph = TextPath((0, 0), base, size=1, prop={"family": "DejaVu Sans", "weight": "bold"})
-    box = glyph.get_extents()
-    place = (
-        Affine2D()
-        .translate(-box.x0, -box.y0)
-        .scale(0.94 / box.width, height / box.height)
-        .translate(left + 0.03, floor)
-    )
-    return PathPatch(place.transform_path(glyph), color=style.BASES[base], linewidth=0)
 
 
 def _over_labels(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
