@@ -7,7 +7,7 @@ import time
 import pytest
 
 RUNS = 3
-QUESTIONS = ["composition", "kmers", "motifs", "novelty", "discrimination", "likelihood", "grammar"]
+QUESTIONS = ["composition", "kmers", "motifs", "discovery", "novelty", "discrimination", "likelihood", "grammar"]
 END = {"compare_runs": 1, "draw_comparison": 1, "write_report": 1}
 
 
@@ -27,7 +27,13 @@ def trained(models: int, runs: int) -> dict[str, int]:
 
 
 SPLIT = {"split_windows": 1, "make_floors": 1, **trained(2, RUNS), "embed_windows": 4}
-BOOTSTRAPPED = {**{f"evaluate_{q}": RUNS for q in QUESTIONS}, "probe_labels": 2, "draw_run": RUNS, **END}
+# Discovery has intervals of its own.
+BOOTSTRAPPED = {
+    **{f"evaluate_{q}": RUNS for q in QUESTIONS if q != "discovery"},
+    "probe_labels": 2,
+    "draw_run": RUNS,
+    **END,
+}
 EXTRACTED = {"check_inputs": 1, "extract_windows": 3, **SPLIT}
 
 
@@ -49,7 +55,11 @@ def expected(**jobs):
         ({"generate__number": 30}, generated(RUNS)),
         ({"evaluation__bootstrap": 120}, BOOTSTRAPPED),
         ({"evaluation__probe_windows": 30}, {"embed_windows": 4, "probe_labels": 2, "write_report": 1}),
-        ({"evaluation__motifs": {"taxon": "insects"}}, {"evaluate_motifs": RUNS, "draw_run": RUNS, **END}),
+        (
+            {"evaluation__motifs": {"taxon": "insects"}},
+            {"evaluate_motifs": RUNS, "evaluate_discovery": RUNS, "draw_run": RUNS, **END},
+        ),
+        ({"evaluation__discovery": 3}, {"evaluate_discovery": RUNS, "draw_run": RUNS, **END}),
         ({"evaluation__markov_orders": [0, 1]}, {"make_floors": 1, "draw_training_curve": 1, **judged(RUNS)}),
         ({"report__title": "Another"}, {"write_report": 1}),
         ({"split__max_per_track": 50}, SPLIT),

@@ -3,11 +3,13 @@
 
 RUN = "results/evaluation/{model}/{sampler}"
 QUESTIONS = ["composition", "kmers", "motifs", "novelty", "discrimination", "likelihood"]
+if config["evaluation"]["discovery"]:
+    QUESTIONS.append("discovery")
 if "simulate" in config:
     QUESTIONS.append("grammar")
 # What a model is before its first step depends on these of its settings alone.
 STARTS_FROM = ["backbone", "architecture", "dropout", "tokenizer", "reinit", "trust_remote_code"]
-PROBED = list(config["models"]) if config["evaluation"]["probe_windows"] else []
+PROBED = LABELLED if config["evaluation"]["probe_windows"] else []
 
 
 rule make_floors:
@@ -50,6 +52,7 @@ rule match_sets:
             "results/floors/dinucleotide_shuffle.parquet",
             "results/floors/markov.parquet",
             "results/floors/uniform.parquet",
+            *LSTM_FLOORS,
         ],
     output:
         f"{RUN}/sets.parquet",
@@ -80,6 +83,8 @@ rule score_sequences:
         "logs/score_sequences/{model}/{sampler}.log",
     benchmark:
         "results/benchmarks/score_sequences/{model}/{sampler}.tsv"
+    wildcard_constraints:
+        model="|".join(map(re.escape, config["models"])) or "none",
     conda:
         "../../envs/train.yaml"
     threads: 2
@@ -182,6 +187,36 @@ rule evaluate_motifs:
         "../scripts/evaluate_motifs.py"
 
 
+rule evaluate_discovery:
+    """Motifs discovered in generated and in real sequences, nothing being given."""
+    input:
+        sets=f"{RUN}/sets.parquet",
+        library=local(config["evaluation"]["motifs"]["file"]),
+    output:
+        evaluation=f"{RUN}/discovery.tsv",
+        motifs=f"{RUN}/discovery_motifs.tsv",
+        matches=f"{RUN}/discovery_matches.json",
+        meme=f"{RUN}/discovered.meme",
+    log:
+        "logs/evaluate_discovery/{model}/{sampler}.log",
+    benchmark:
+        "results/benchmarks/evaluate_discovery/{model}/{sampler}.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        number=config["evaluation"]["discovery"],
+        library={key: config["evaluation"]["motifs"][key] for key in ("file", "taxon")},
+        seed=config["seed"],
+        code=code("evaluate_discovery"),
+    message:
+        "Discovering motifs in {wildcards.model}, {wildcards.sampler}"
+    script:
+        "../scripts/evaluate_discovery.py"
+
+
 rule evaluate_novelty:
     input:
         sets=f"{RUN}/sets.parquet",
@@ -237,8 +272,10 @@ rule evaluate_discrimination:
 rule evaluate_likelihood:
     input:
         sets=f"{RUN}/sets.parquet",
-        scores=f"{RUN}/scores.parquet",
+        # Of sequences made elsewhere there is no model here that could tell.
+        scores=lambda wildcards: [] if wildcards.model in EXTERNAL else f"{RUN}/scores.parquet",
         chain="results/floors/markov.npz",
+        lstm_scores=f"{RUN}/lstm_scores.parquet" if LSTM else [],
     output:
         evaluation=f"{RUN}/likelihood.tsv",
         sequences=f"{RUN}/likelihood_sequences.tsv",

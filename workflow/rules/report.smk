@@ -3,7 +3,7 @@
 
 rule draw_training_curve:
     input:
-        curves=expand("results/models/{model}/training.tsv", model=config["models"]),
+        curves=expand("results/models/{model}/training.tsv", model=LABELLED),
         markov="results/floors/markov.tsv",
     output:
         report(
@@ -21,7 +21,7 @@ rule draw_training_curve:
         mem_mb=1000,
         runtime=10,
     params:
-        models=list(config["models"]),
+        models=LABELLED,
         code=code("draw_training_curve"),
     message:
         "Drawing the training curves"
@@ -38,6 +38,8 @@ rule draw_run:
         motifs_rates=f"{RUN}/motifs_rates.tsv",
         motifs_positions=f"{RUN}/motifs_positions.tsv",
         motifs_matrices=f"{RUN}/motifs_matrices.json",
+        discovery_motifs=f"{RUN}/discovery_motifs.tsv" if "discovery" in QUESTIONS else [],
+        discovery_matches=f"{RUN}/discovery_matches.json" if "discovery" in QUESTIONS else [],
         novelty_sequences=f"{RUN}/novelty_sequences.tsv",
         discrimination=f"{RUN}/discrimination.tsv",
         discrimination_giveaways=f"{RUN}/discrimination_giveaways.tsv",
@@ -106,7 +108,7 @@ rule write_report:
         rules.make_floors.output.orders,
         rules.compare_runs.output,
         rules.draw_comparison.output,
-        rules.draw_training_curve.output,
+        rules.draw_training_curve.output if config["models"] else [],
         expand(
             "results/models/{model}/{file}",
             model=config["models"],
@@ -120,13 +122,16 @@ rule write_report:
         ),
         [f"results/understanding/{model}.tsv" for model in PROBED],
         [f"{SIMULATION}grammar.json"] if "simulate" in config else [],
+        per_run(f"{RUN}/motifs_hits.bed"),
+        rules.list_sources.output,
     output:
-        report(
+        page=report(
             "results/report/index.html",
             caption="../report/report.rst",
             category="Report",
             labels={"page": "the whole report"},
         ),
+        multiqc="results/report/dna_diffusion_bert_mqc.tsv",
     log:
         "logs/write_report.log",
     localrule: True
@@ -144,7 +149,31 @@ rule write_report:
         "../scripts/write_report.py"
 
 
+rule collect_run_times:
+    """What each step took, apart from the report, which is the same whenever it is written."""
+    input:
+        rules.write_report.output,
+    output:
+        "results/report/run_times.tsv",
+    log:
+        "logs/collect_run_times.log",
+    localrule: True
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        benchmarks="results/benchmarks",
+        code=code("collect_run_times"),
+    message:
+        "Collecting run times"
+    script:
+        "../scripts/collect_run_times.py"
+
+
 rule report:
     """The report, and all that it rests on."""
     input:
         rules.write_report.output,
+        rules.collect_run_times.output,

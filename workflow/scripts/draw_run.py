@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from diffusion_bert.errors import reported
-from diffusion_bert.figures import agreement, discrimination, distributions, standing
+from diffusion_bert.figures import agreement, discovery, discrimination, distributions, standing
 
 with reported(snakemake.log[0]):
     table = {name: pd.read_csv(path, sep="\t") for name, path in snakemake.input.items() if str(path).endswith(".tsv")}
@@ -18,5 +18,8 @@ with reported(snakemake.log[0]):
     distributions.draw_novelty(table["novelty_sequences"], out.novelty)
     discrimination.draw_discrimination(table["discrimination"], table["discrimination_giveaways"], out.discrimination)
     distributions.draw_likelihood(table["likelihood_sequences"], out.likelihood)
+    if "discovery_motifs" in table:
+        matches = json.loads(Path(snakemake.input.discovery_matches).read_text())
+        discovery.draw_discovery(table["discovery_motifs"], matches, out.discovery)
     if "grammar" in table:
         standing.draw_grammar(table["grammar"], out.grammar)

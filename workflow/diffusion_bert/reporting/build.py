@@ -14,7 +14,7 @@ from diffusion_bert import tables
 from diffusion_bert.evaluation.metrics import METRICS
 from diffusion_bert.figures import style
 from diffusion_bert.figures.standing import repeats
-from diffusion_bert.reporting import markup, strips, verdict
+from diffusion_bert.reporting import browser, markup, strips, verdict
 from diffusion_bert.reporting.inputs import Inputs, Run, read_json, read_table
 from diffusion_bert.reporting.methods import methods
 
@@ -23,14 +23,13 @@ _CAPTIONS = Path(__file__).parents[2] / "report"
 
 # The file stays well under 10 MB: pictures of the best runs first, as far as this goes; the others are linked.
 _PICTURE_BUDGET = 6_000_000
-# Sequences in the table, over all runs.
-_SEQUENCE_BUDGET = 4000
 
 _QUESTIONS = {
     "grammar": ("Planted grammar", "Does it carry what the simulation planted?"),
     "composition": ("Composition", "Is it made of the right bases?"),
     "kmers": ("k-mers", "Are its words the right ones?"),
     "motifs": ("Motifs", "Does it carry the right motifs, in the right places?"),
+    "discovery": ("Motifs discovered", "Which motifs show when none is given, and are they the real ones?"),
     "likelihood": ("Likelihood", "Does the model know more than a Markov chain, and does it generate what it knows?"),
     "novelty": ("Novelty", "Is it new, or copied from training?"),
     "discrimination": ("Discriminability", "Can it be told from real sequences, and by what?"),
@@ -84,9 +83,8 @@ def build_report(output: Path, *, inputs: Inputs, config: Mapping, title: str, c
             funnel=_funnel(read_table(inputs.funnel)) if inputs.funnel else None,
             runs=_runs(verdicts, evaluations, inputs, pictures),
             comparison=_comparison_rows(verdicts, read_table(inputs.comparison)),
-            sequences=_sequence_rows(
-                sequences, output, inputs.fastas, (config.get("report") or {}).get("sequences", 200)
-            ),
+            sequences=_browser(sequences, inputs, output, (config.get("report") or {}).get("sequences", 200)),
+            sources=None if inputs.sources is None else read_table(inputs.sources).to_dict("records"),
             numbers=numbers,
             config_text=markup.settings_text(config),
             config=config,
@@ -337,38 +335,22 @@ def _comparison_rows(verdicts: list, comparison: pd.DataFrame) -> list[dict]:
     ]
 
 
-def _sequence_rows(
-    sequences: Mapping[Run, pd.DataFrame], output: Path, fastas: Mapping[Run, Path], wanted: int
-) -> dict | None:
-    """The first sequences of each run, label by label in turn, so that every label is seen."""
+def _browser(sequences: Mapping[Run, pd.DataFrame], inputs: Inputs, output: Path, wanted: int) -> dict | None:
+    """The sequences of all runs with their motif hits, and where the rest of them is."""
     if not sequences:
         return None
-    each = max(_SEQUENCE_BUDGET // len(sequences), 5)
-    rows, files = [], []
-    for (model, sampler), frame in sequences.items():
-        turn = frame.groupby("label").cumcount()
-        chosen = frame.iloc[turn.argsort(kind="stable").to_numpy()][: min(each, wanted)]
-        for row in chosen.itertuples(index=False):
-            rows.append(
-                {
-                    "run": f"{model} / {sampler}",
-                    "name": row.name,
-                    "label": row.label,
-                    "length": row.length,
-                    "bits": None if pd.isna(row.bits_per_base) else float(row.bits_per_base),
-                    "gc": (row.sequence.count("G") + row.sequence.count("C")) / max(len(row.sequence), 1),
-                    "sequence": row.sequence,
-                }
-            )
-        files.append(
-            {
-                "run": f"{model} / {sampler}",
-                "count": len(frame),
-                "shown": len(chosen),
-                "fasta": _relative(fastas[model, sampler], output) if (model, sampler) in fastas else None,
-            }
-        )
-    return {"rows": rows, "files": files, "runs": len(sequences)}
+    hits = {run: browser.read_hits(path) for run, path in inputs.hits.items()}
+    rows, shown, legend = browser.sequence_rows(sequences, hits, wanted)
+    files = [
+        {
+            "run": f"{model} / {sampler}",
+            "count": len(frame),
+            "shown": shown[model, sampler],
+            "fasta": _relative(inputs.fastas[model, sampler], output) if (model, sampler) in inputs.fastas else None,
+        }
+        for (model, sampler), frame in sequences.items()
+    ]
+    return {"rows": rows, "files": files, "runs": len(sequences), "legend": legend}
 
 
 def _grammar_text(grammar: Mapping) -> list[str]:

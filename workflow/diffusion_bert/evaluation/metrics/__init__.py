@@ -8,15 +8,27 @@ A floor made from the held-out windows themselves shares some of their propertie
 shuffle has exactly the GC content of its window. It is no floor for the metrics of such a property (``kept_by``).
 """
 
-from diffusion_bert.evaluation.metrics import composition, discrimination, grammar, kmers, likelihood, motifs, novelty
+from diffusion_bert.evaluation.metrics import (
+    composition,
+    discovery,
+    discrimination,
+    function,
+    grammar,
+    kmers,
+    likelihood,
+    motifs,
+    novelty,
+)
 from diffusion_bert.evaluation.metrics.metric import Metric
 
 _OF_QUESTION = {
     "composition": composition.METRICS,
     "kmers": kmers.METRICS,
     "motifs": motifs.METRICS,
+    "discovery": discovery.METRICS,
     "novelty": novelty.METRICS,
     "discrimination": discrimination.METRICS,
+    "function": function.METRICS,
     "likelihood": likelihood.METRICS,
     "grammar": grammar.METRICS,
 }
