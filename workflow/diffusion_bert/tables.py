@@ -41,6 +41,9 @@ WINDOWS: Columns = {
     "sequence": "text",
 }
 
+# One tile of the genome; its strand is unknown and it has no label.
+TILES: Columns = {"chrom": "text", "start": "int", "end": "int", "sequence": "text"}
+
 # What became of a track's peaks on one chromosome: one row a filter, in the order the filters apply.
 FUNNEL: Columns = {"chrom": "text?", "track": "text", "label": "text", "stage": "text", "kept": "int", "dropped": "int"}
 
@@ -109,6 +112,32 @@ UNDERSTANDING: Columns = {
     "ci_high": "float?",
     "n": "int",
     "note": "text?",
+}
+
+# How well an oracle tells labels apart on test windows. ``label`` against the other ``labels``, or against
+# ``background`` (shuffles of the same windows); ``positives`` of ``n`` are of the label.
+ORACLE_PERFORMANCE: Columns = {
+    "metric": "text",
+    "label": "text",
+    "against": "text",
+    "value": "float?",
+    "ci_low": "float?",
+    "ci_high": "float?",
+    "n": "int",
+    "positives": "int",
+    "note": "text?",
+}
+
+# What the judge says of each sequence of the matched sets. ``predicted``: the most probable label; ``activity``: log p
+# of the requested label - log p of the background; ``probabilities``: of its labels, sorted, and the background last.
+JUDGEMENTS: Columns = {
+    "set": "text",
+    "name": "text",
+    "label": "text",
+    "predicted": "text?",
+    "activity": "float?",
+    "probabilities": "vector",
+    "embedding": "vector",
 }
 
 # The training curve: one row a validation.

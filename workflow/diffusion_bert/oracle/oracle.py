@@ -1,0 +1,314 @@
+"""The guide and the judge: two classifiers of labels against background, of disjoint windows and seeds.
+
+Whatever one of them steers must not be judged by it, since a generator soon finds what an oracle alone believes in. So
+each learns from its own half of the training windows. The classes are the labels and one of background: dinucleotide
+shuffles of the same windows, so that composition tells nothing. All classes count the same in training, so what an
+oracle says are log-likelihood ratios that do not hang on how many windows a label has.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from diffusion_bert.errors import UserError
+from diffusion_bert.evaluation.floors import dinucleotide_shuffle
+from diffusion_bert.evaluation.letters import reverse_complement
+from diffusion_bert.evaluation.rows import ALL, REFERENCE
+from diffusion_bert.evaluation.sets import SETS
+from diffusion_bert.oracle.fit import Examples, fit, log_softmax
+from diffusion_bert.oracle.network import SequenceNetwork, Strands
+from diffusion_bert.oracle.performance import performance, temperature
+from diffusion_bert.reproducible import reproducible
+from diffusion_bert.seeds import derive_seed
+from diffusion_bert.tables import JUDGEMENTS, ORACLE_PERFORMANCE, WINDOWS, read_parquet, write_parquet, write_tsv
+from diffusion_bert.tables import written_beside as beside
+
+GUIDE, JUDGE = "guide", "judge"
+FEWEST = 8  # windows of a label in an oracle's half; with fewer it is not one of its classes
+THREADS = 1  # the network is too small for more to be of use
+WEIGHTS, DESCRIPTION = "model.safetensors", "oracle.json"
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass
+class Oracle:
+    """labels: those it tells apart, sorted; empty where no label had enough windows, and then there is no network.
+
+    temperature: what its logits are divided by. description: ``oracle.json`` as written.
+    """
+
+    labels: list[str]
+    network: SequenceNetwork | None
+    temperature: float = 1.0
+    description: dict[str, Any] = field(default_factory=dict)
+
+    def read(self, sequences: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Calibrated log-probabilities (n, labels + 1), the background last, and embeddings (n, 32).
+
+        Both strands give the same. Linear in letters. Raises ValueError for an oracle without a label.
+        """
+        if self.network is None:
+            raise ValueError("this oracle knows no label")
+        logits, embeddings = self.network.read(Strands.of(sequences))
+        return log_softmax(logits / self.temperature), embeddings
+
+
+def halves(train: pd.DataFrame, seed: int) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The rows of the WINDOWS frame that each oracle learns from, and the chromosomes that are the judge's.
+
+    Whole chromosomes where that can be done: the largest first, each to the side where it leaves the labels more
+    evenly shared. Where there are no coordinates, where a side would have less than a third of the windows, or where a
+    label would be too rare on one side though it has enough in all: drawn by the seed, label by label, and no
+    chromosomes are named. No sequence, on either strand, is on both sides.
+    """
+    labels = train["label"].to_numpy()
+    keys = np.array([min(one, reverse_complement(one)) for one in train["sequence"]], dtype=object)
+    chroms = _judges_chromosomes(train)
+    if chroms:
+        judged = train["chrom"].isin(chroms).to_numpy()
+        guided = ~judged & ~np.isin(keys, keys[judged])
+    else:
+        first = ~pd.Series(keys).duplicated().to_numpy()
+        generator = np.random.default_rng(derive_seed(seed, "halves"))
+        own = set()
+        for label in sorted(set(labels)):
+            distinct = keys[first & (labels == label)]
+            own |= set(distinct[generator.permutation(len(distinct))[: (len(distinct) + 1) // 2]])
+        judged = np.array([key in own for key in keys], dtype=bool)
+        guided = ~judged
+    return {GUIDE: np.flatnonzero(guided), JUDGE: np.flatnonzero(judged)}, chroms
+
+
+def _judges_chromosomes(train: pd.DataFrame) -> list[str]:
+    """The chromosomes that are the judge's; none where halves by chromosome will not do (see ``halves``)."""
+    if train["chrom"].isna().any() or train["chrom"].nunique() < 2:
+        return []
+    counts = pd.crosstab(train["chrom"], train["label"])
+    total = counts.sum().to_numpy()
+    order = sorted(counts.index, key=lambda chrom: (-int(counts.loc[chrom].sum()), chrom))
+    sides = {GUIDE: np.zeros(len(total)), JUDGE: np.zeros(len(total))}
+    judges = []
+    for chrom in order:
+        own = counts.loc[chrom].to_numpy()
+        difference = sides[JUDGE] - sides[GUIDE]
+        to_judge = (np.abs(difference + own) / total).sum() <= (np.abs(difference - own) / total).sum()
+        sides[JUDGE if to_judge else GUIDE] += own
+        judges += [chrom] if to_judge else []
+    least = np.minimum(sides[GUIDE], sides[JUDGE])
+    too_rare = (least < FEWEST) & (total >= 2 * FEWEST)
+    uneven = min(side.sum() for side in sides.values()) < total.sum() / 3
+    return [] if too_rare.any() or uneven else sorted(judges)
+
+
+def train_oracle(
+    train_parquet: str | Path,
+    validation_parquet: str | Path,
+    test_parquet: str | Path,
+    name: str,
+    settings: Mapping[str, Any],
+    *,
+    bootstrap: int,
+    seed: int,
+    folder: str | Path,
+) -> None:
+    """Train one oracle on its half of the training windows and write its folder.
+
+    name: ``guide`` or ``judge``. settings: ``epochs`` (at most) and ``width``. seed: the config's, the same for both.
+    Written: model.safetensors, oracle.json, and performance.tsv (ORACLE_PERFORMANCE on the test windows and their
+    shuffles). The epoch and the temperature are chosen on the validation windows and their shuffles. A label with
+    fewer than 8 windows in the half, or none in validation, is not one of the classes; an oracle without a label is
+    written all the same, with tables that say so.
+    """
+    paths = {"train": train_parquet, "validation": validation_parquet, "test": test_parquet}
+    frames = {split: read_parquet(path, WINDOWS) for split, path in paths.items()}
+    rows, chroms = halves(frames["train"], seed)
+    frames["train"] = frames["train"].iloc[rows[name]]
+    counts = frames["train"]["label"].value_counts()
+    validated = set(frames["validation"]["label"])
+    labels = sorted(label for label, n in counts.items() if n >= FEWEST and label in validated)
+    for label in sorted({label for frame in frames.values() for label in frame["label"]} - set(labels)):
+        _LOG.info(
+            "label %s is not one of the oracle's: %d windows in its half (%d are needed), %s in validation",
+            label,
+            counts.get(label, 0),
+            FEWEST,
+            "some" if label in validated else "none",
+        )
+    description = {
+        "oracle": name,
+        "labels": labels,
+        "settings": dict(settings),
+        "windows": {label: int(counts[label]) for label in labels},
+        "halves": "by chromosome" if chroms else "drawn",
+        "judge_chromosomes": chroms,
+    }
+    oracle = Oracle(labels, None, description=description)
+    log_p = {"windows": np.zeros((0, len(labels) + 1)), "shuffles": np.zeros((0, len(labels) + 1))}
+    test = frames["test"][frames["test"]["label"].isin(labels)]
+    if labels:
+        own = derive_seed(seed, "oracle", name)
+        with reproducible(THREADS):
+            oracle = _fitted(frames, labels, settings, own, description)
+            if len(test):
+                log_p = {
+                    "windows": oracle.read(test["sequence"].tolist())[0],
+                    "shuffles": oracle.read(_shuffles(test, own, "test"))[0],
+                }
+    scores = performance(
+        log_p["windows"], log_p["shuffles"], test["label"].tolist(), labels, bootstrap=bootstrap, seed=seed
+    )
+    for row in scores.dropna(subset="value").itertuples(index=False):
+        _LOG.info("%s of %s against %s: %.3f (%.3f to %.3f)", *row[:6])
+    save_oracle(oracle, folder)
+    write_tsv(scores, Path(folder) / "performance.tsv", ORACLE_PERFORMANCE)
+
+
+def _fitted(
+    frames: Mapping[str, pd.DataFrame], labels: list[str], settings: Mapping[str, Any], seed: int, description: dict
+) -> Oracle:
+    examples = {split: _examples(frames[split], labels, seed, split) for split in ("train", "validation")}
+    _LOG.info(
+        "%s windows and their shuffles; labels: %s",
+        f"{len(examples['train'].classes) // 2:,}",
+        ", ".join(labels),
+    )
+    fitted = fit(
+        examples["train"],
+        examples["validation"],
+        len(labels) + 1,
+        width=settings["width"],
+        epochs=settings["epochs"],
+        seed=seed,
+    )
+    held_out = examples["validation"]
+    heat = temperature(fitted.network.read(held_out.strands)[0], held_out.classes.numpy())
+    _LOG.info("epoch %d is kept; temperature %.3f", fitted.epoch, heat)
+    description = {
+        **description,
+        "temperature": heat,
+        "epoch": fitted.epoch,
+        "validation_cross_entropy": fitted.validation,
+    }
+    return Oracle(labels, fitted.network, heat, description)
+
+
+def _examples(windows: pd.DataFrame, labels: list[str], seed: int, split: str) -> Examples:
+    """The windows of these labels, then the shuffle of each as the last class."""
+    windows = windows[windows["label"].isin(labels)]
+    classes = [labels.index(label) for label in windows["label"]] + [len(labels)] * len(windows)
+    sequences = windows["sequence"].tolist() + _shuffles(windows, seed, split)
+    return Examples(Strands.of(sequences), torch.tensor(classes))
+
+
+def _shuffles(windows: pd.DataFrame, seed: int, split: str) -> list[str]:
+    return dinucleotide_shuffle(windows["sequence"].tolist(), seed=derive_seed(seed, "background", split))
+
+
+def save_oracle(oracle: Oracle, folder: str | Path) -> None:
+    """Write model.safetensors and, once that is complete, oracle.json; each atomically."""
+    folder = Path(folder)
+    weights = {} if oracle.network is None else oracle.network.state_dict()
+    with beside(folder / WEIGHTS) as part:
+        save_file({name: tensor.contiguous() for name, tensor in weights.items()}, part)
+        part.chmod(0o644)  # safetensors writes for the owner alone
+    with beside(folder / DESCRIPTION) as part:
+        part.write_text(json.dumps(oracle.description, indent=1, sort_keys=True) + "\n")
+
+
+def load_oracle(folder: str | Path) -> Oracle:
+    """The oracle of a folder that ``train_oracle`` wrote. Raises UserError where a file is missing or broken."""
+    folder = Path(folder)
+    remedy = "Remove the folder so that the oracle is trained again."
+    try:
+        description = json.loads((folder / DESCRIPTION).read_text())
+        labels, width = description["labels"], description["settings"]["width"]
+        if not labels:
+            return Oracle([], None, description=description)
+        network = SequenceNetwork(len(labels) + 1, width)
+        network.load_state_dict(load_file(folder / WEIGHTS))
+        return Oracle(labels, network.eval(), description["temperature"], description)
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename or folder}: there is no such file.", remedy) from None
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        problem = str(error).splitlines()[0]
+        raise UserError(f"{folder} does not hold an oracle ({problem}).", remedy) from None
+
+
+def judge_sets(
+    folder: str | Path, sets_parquet: str | Path, train_parquet: str | Path, *, seed: int, destination: str | Path
+) -> None:
+    """Write JUDGEMENTS: what the judge says of each sequence of the table of sets.
+
+    The reference is not that of the table, half of which the judge has learned from and so knows too well: it is as
+    many windows of each label, drawn from the training windows that the judge has not seen; fewer where there are no
+    more. seed: the config's, as the oracle was trained with.
+    """
+    oracle = load_oracle(folder)
+    sets = read_parquet(sets_parquet, SETS)
+    sets = _with_unseen_reference(sets, read_parquet(train_parquet, WINDOWS), seed)
+    n = len(sets)
+    if oracle.labels:
+        with reproducible(THREADS):
+            log_p, embeddings = oracle.read(sets["sequence"].tolist())
+    else:
+        log_p, embeddings = np.zeros((n, 1)), np.zeros((n, 0), dtype=np.float32)
+    judged = sets[["set", "name", "label"]].assign(
+        predicted=_predicted(log_p, oracle.labels),
+        activity=activity(log_p, sets["label"].tolist(), oracle.labels),
+        probabilities=list(np.exp(log_p)),
+        embedding=list(embeddings),
+    )
+    write_parquet(judged, destination, JUDGEMENTS)
+
+
+def _predicted(log_p: np.ndarray, labels: list[str]) -> pd.Series:
+    """The most probable label, the background left out; null for an oracle without one."""
+    if not labels:
+        return pd.Series([None] * len(log_p), dtype="str")
+    return pd.Series([labels[best] for best in log_p[:, :-1].argmax(axis=1)], dtype="str")
+
+
+def activity(log_p: np.ndarray, requested: list[str], labels: list[str]) -> np.ndarray:
+    """log p(requested label) - log p(background), (n,) float64, natural logarithm; every class counts the same.
+
+    Of ``all``, for sequences without a label: the labels together against the background. NaN for a label that the
+    oracle does not know.
+    """
+    columns = {label: log_p[:, number] for number, label in enumerate(labels)}
+    if labels:
+        columns[ALL] = np.logaddexp.reduce(log_p[:, :-1], axis=1)
+    unknown = np.full(len(log_p), np.nan)
+    own = [columns.get(label, unknown)[row] for row, label in enumerate(requested)]
+    return np.array(own, dtype=np.float64) - log_p[:, -1]
+
+
+def _with_unseen_reference(sets: pd.DataFrame, train: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """The SETS frame with another reference: windows that the judge has not learned from (see ``judge_sets``)."""
+    unseen = halves(train, seed)[0][GUIDE]
+    labels = train["label"].to_numpy()[unseen]
+    generator = np.random.default_rng(derive_seed(seed, "reference"))
+    of_set = sets["set"] == REFERENCE
+    picked = []
+    for label, number in sets.loc[of_set, "label"].value_counts().sort_index().items():
+        candidates = unseen if label == ALL else unseen[labels == label]
+        chosen = np.sort(generator.permutation(candidates)[:number])
+        picked.append(
+            pd.DataFrame(
+                {
+                    "set": REFERENCE,
+                    "name": [f"train_{row + 1}" for row in chosen],
+                    "label": label,
+                    "sequence": train["sequence"].to_numpy()[chosen],
+                }
+            )
+        )
+    return pd.concat([sets[~of_set], *picked], ignore_index=True)
