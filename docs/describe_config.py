@@ -59,6 +59,9 @@ def _rows(rule: dict, path: str):
 def _entry(path: str, rule: dict, required: bool):
     if rule.get("type") == "object" and ("properties" in rule or isinstance(rule.get("additionalProperties"), dict)):
         yield from _rows(rule, path)
+    elif rule.get("type") == ["object", "null"] and "properties" in rule:
+        yield _row(path, rule, required)
+        yield from _rows(rule, path)
     elif rule.get("type") == "array" and rule.get("items", {}).get("properties"):
         yield _row(path, rule, required)
         yield from _rows(rule["items"], f"{path}[]")

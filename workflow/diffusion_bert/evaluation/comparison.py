@@ -17,6 +17,9 @@ COMPARISON: Columns = {"model": "text", "sampler": "text", **EVALUATION}
 # above 1 better than the ceiling, below 0 worse than the floor. worse_than_ceiling: ``yes`` where the interval of the
 # generated sequences lies wholly on the worse side of the ceiling's (either side, for a metric that should be as the
 # ceiling): an alarm that also holds for metrics that do not rank, such as copies of training sequences.
+# lstm: the value of the LSTM's sequences, a peer and no floor. beats_lstm: ``yes`` or ``no`` where the intervals of
+# generated and LSTM part (those of their distances to the ceiling, for a metric that should be as the ceiling), null
+# where they do not, or where one of the two is the judge.
 VERDICT: Columns = {
     "model": "text",
     "sampler": "text",
@@ -29,8 +32,12 @@ VERDICT: Columns = {
     "separates": "text",
     "position": "float?",
     "worse_than_ceiling": "text",
+    "lstm": "float?",
+    "beats_lstm": "text?",
     "note": "text?",
 }
+# The set made by another learned generator: what a run is compared with, and neither floor nor ceiling.
+PEER = "lstm"
 _LOG = logging.getLogger(__name__)
 
 
@@ -40,7 +47,8 @@ def compare(frames: Mapping[tuple[str, str], pd.DataFrame]) -> tuple[pd.DataFram
     frames: (model, sampler) -> EVALUATION rows of all its questions. A metric that its ``better`` calls ``lower`` or
     ``higher`` has the best value among the floors as its best floor; for one that should be ``as ceiling`` it is the
     floor closest to the ceiling, and position is 1 - |value - ceiling| / |floor - ceiling|, which is at most 1.
-    Floors that keep a metric's property by construction (``kept_by``) are none for it.
+    Floors that keep a metric's property by construction (``kept_by``) are none for it, and the LSTM's sequences are no
+    floor at all: a peer has no part in what separates, nor in position.
     Rows of metrics that METRICS does not know, of another version, are left out with a line in the log.
     """
     parts, verdicts = [], []
@@ -63,11 +71,11 @@ def compare(frames: Mapping[tuple[str, str], pd.DataFrame]) -> tuple[pd.DataFram
 def _stand(metric: Metric, label: str, rows: pd.DataFrame) -> dict:
     """The VERDICT of one run, metric and label, without model and sampler."""
     of_set = {row.set: row for row in rows.itertuples(index=False)}
-    value, ceiling = (_value(of_set.get(name)) for name in (GENERATED, CEILING))
+    value, ceiling, peer = (_value(of_set.get(name)) for name in (GENERATED, CEILING, PEER))
     floors = {
         name: row
         for name, row in of_set.items()
-        if name not in (GENERATED, CEILING, REFERENCE, *metric.kept_by) and _value(row) is not None
+        if name not in (GENERATED, CEILING, REFERENCE, PEER, *metric.kept_by) and _value(row) is not None
     }
     out = {
         "metric": metric.name,
@@ -79,12 +87,18 @@ def _stand(metric: Metric, label: str, rows: pd.DataFrame) -> dict:
         "separates": "no",
         "position": None,
         "worse_than_ceiling": "no",
+        "lstm": peer,
+        "beats_lstm": None,
         "note": None,
     }
+    if value is not None and peer is not None and not metric.judges:
+        out["beats_lstm"] = _beats(metric, of_set[GENERATED], of_set[PEER], ceiling)
     if value is None:
         out["note"] = f"not available for the generated sequences: {_note(of_set.get(GENERATED))}"
     if ceiling is None:
         return out | {"note": out["note"] or f"not available for held-out sequences: {_note(of_set.get(CEILING))}"}
+    if len(metric.judges) > 1:
+        return out | {"note": out["note"] or "it compares two models and ranks no sequences"}
     if value is not None and _worse(metric, of_set[GENERATED], of_set[CEILING]):
         out["worse_than_ceiling"] = "yes"
     if not floors:
@@ -118,6 +132,25 @@ def _worse(metric: Metric, row: tuple, ceiling: tuple) -> bool:
     if high < ceiling_low:
         return metric.better in ("higher", "as ceiling")
     return False
+
+
+def _beats(metric: Metric, row: tuple, peer: tuple, ceiling: float | None) -> str | None:
+    """``yes`` where the row is better than the peer and their intervals part, ``no`` where it is worse and they do."""
+    if any(pd.isna(one.ci_low) or pd.isna(one.ci_high) for one in (row, peer)):
+        return None
+    own, other = _span(row), _span(peer)
+    if metric.better == "as ceiling":
+        if ceiling is None:
+            return None
+        own, other = _distances(*own, ceiling), _distances(*other, ceiling)
+    elif metric.better == "higher":
+        own, other = other, own
+    return "yes" if own[1] < other[0] else "no" if other[1] < own[0] else None
+
+
+def _distances(low: float, high: float, target: float) -> tuple[float, float]:
+    """The smallest and the largest distance to the target of what lies between low and high."""
+    return max(low - target, target - high, 0.0), max(high - target, target - low)
 
 
 def _span(row: tuple) -> tuple[float, float]:

@@ -13,6 +13,7 @@ METRICS = [
         "as ceiling",
         "likelihood",
         (0, None),
+        judges=("model",),
     ),
     Metric(
         "markov_bits_per_base",
@@ -33,5 +34,30 @@ METRICS = [
         "bits a base",
         "lower",
         "likelihood",
+        judges=("model",),
+    ),
+    Metric(
+        "lstm_bits_per_base",
+        "Bits a base under the LSTM",
+        "Mean over sequences of -log2 p(sequence) / length under an autoregressive LSTM trained on the same windows, "
+        "exact.",
+        "Hochreiter and Schmidhuber 1997; Graves 2013",
+        "bits a base",
+        "as ceiling",
+        "likelihood",
+        (0, None),
+        judges=("lstm",),
+    ),
+    Metric(
+        "model_minus_lstm",
+        "Model against LSTM",
+        "Mean over the same sequences of bits a base under the model (an upper bound) minus bits a base under the LSTM "
+        "(exact); below 0 on held-out sequences the model knows more than the LSTM. Each knows its own sequences best, "
+        "so this compares the two models and ranks no sequences.",
+        "paired difference",
+        "bits a base",
+        "lower",
+        "likelihood",
+        judges=("model", "lstm"),
     ),
 ]

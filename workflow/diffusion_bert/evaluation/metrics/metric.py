@@ -8,7 +8,9 @@ class Metric:
     """name: as in the tables. title: a few words for headings and axes. definition: one plain sentence. source: paper
     or format. unit: of the value. better: ``lower``, ``higher`` or ``as ceiling``. question: the table that holds it.
     bounds: the values that are possible at all (None: unbounded). kept_by: floors that have the property of the
-    held-out windows by construction."""
+    held-out windows by construction. judges: the generators whose own opinion it is (``model``, ``lstm``). No judge
+    compares its own sequences with another's; and where two are asked, the metric says how the two stand to each other,
+    and ranks no sequences."""
 
     name: str
     title: str
