@@ -18,7 +18,7 @@ from diffusion_bert.embeddings import embed, embed_windows, start_of, trained
 from diffusion_bert.errors import UserError
 from diffusion_bert.evaluation.probe import frequencies, probe_labels, probe_understanding
 from diffusion_bert.sampling.generate import generate
-from diffusion_bert.tables import EMBEDDINGS, UNDERSTANDING, WINDOWS, read_parquet, read_tsv, write_parquet
+from diffusion_bert.tables import EMBEDDINGS, TILES, UNDERSTANDING, WINDOWS, read_parquet, read_tsv, write_parquet
 from diffusion_bert.tokens import BaseTokenizer
 from diffusion_bert.training.adapt import adapt, without_adapters
 from diffusion_bert.training.checkpoints import load_model_folder
@@ -150,6 +150,38 @@ def test_a_model_that_starts_from_another(data, architecture):
     assert set(old) - set(new) == {"classifier.weight", "classifier.bias"}
     for name, tensor in new.items():  # what was there is where it was
         assert torch.allclose(tensor[: len(old[name])], old[name], atol=1e-3), name
+
+
+@pytest.mark.parametrize("tokenizer", [None, {"kind": "bpe", "vocabulary_size": 30}], ids=["convnet", "bpe"])
+def test_pretrained_on_tiles_that_have_no_label(data, tokenizer, caplog):
+    caplog.set_level(logging.INFO)
+    backbone = "convnet" if tokenizer is None else "bert"
+    settings = {**SETTINGS, "data": "tiles", "backbone": backbone, "tokenizer": tokenizer, "label_dropout": 0.0}
+    if backbone == "bert":
+        settings["architecture"] = {"width": 16, "layers": 1, "heads": 2, "expansion": 2}
+    for part, seed in (("train", 0), ("validation", 1)):
+        table = motifs(120, seed)[["sequence"]].assign(chrom="chr1", start=range(120), end=range(30, 150))
+        write_parquet(table[list(TILES)], data / f"{part}_tiles.parquet", TILES)
+    train(
+        data / "train_tiles.parquet",
+        data / "validation_tiles.parquet",
+        {**settings, "steps": 120, "validate_every": 40},
+        3,
+        data / "first",
+        threads=1,
+    )
+    first = load_model_folder(data / "first")
+    assert first.labels == []
+    assert "120 tiles" in caplog.text
+    assert "labels: none" in caplog.text
+    with pytest.raises(UserError, match="the model was not trained on it; it knows no label"):
+        first.tokenizer.label_tokens(["a"])
+    second, _ = run(data, data / "first", name="second", start_from="first", steps=1, learning_rate=1e-9)
+    assert second.labels == ["a", "b"]
+    # What is learned goes on where tiles ended: the rows of labels alone are new.
+    before, after = weights(data / "first"), weights(data / "second")
+    for name, tensor in before.items():
+        assert torch.allclose(tensor, after[name][: len(tensor)], atol=1e-6), name
 
 
 @each_backbone

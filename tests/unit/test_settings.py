@@ -12,6 +12,7 @@ from diffusion_bert.settings import (
     check_split,
     format_of,
     is_remote,
+    labelled,
     load_config,
     published_backbones,
     read_track_sheet,
@@ -83,6 +84,7 @@ def test_defaults_are_not_shared_between_entries(tmp_path):
         ("s: {}", "s: {order: confidance}", ["line 10", "'confidance'", "Did you mean confidence?"]),
         ("s: {}", "s: {top_p: 1.5}", ["samplers.s.top_p is 1.5", "at most 1"]),
         ("s: {}", "s: {}\n  s: {steps: 4}", ["line 11", "samplers.s is given twice", "Rename or remove"]),
+        ("s: {}", "s: {order: entropy, remask: {strategy: capped}}", ["samplers.s.remask", "only the ancestral", "line"]),
         ("a: {}", "a/b: {}", ["'a/b'", "names folders"]),
         ("s: {}", "s: {refine: {passes: 1}}", ["samplers.s.refine needs threshold or fraction", "line 10"]),
         ("test: [chr3]", "test: []", ["split.test names no chromosome", "split.by: fraction"]),
@@ -297,6 +299,59 @@ def test_a_model_that_starts_from_another(tmp_path):
     ]
     assert config["models"]["c"]["architecture"] == {}
     assert published_backbones(config) == {}
+
+
+def test_a_model_of_tiles_teaches_and_does_not_generate(tmp_path):
+    text = GOOD.replace("a: {}", "a: {data: tiles}\n  b: {start_from: a}\n  c: {}")
+    config = load(tmp_path, text)
+    assert labelled(config) == ["b", "c"]
+    assert runs(config) == [("b", "s"), ("c", "s")]
+    assert config["tiles"] == {
+        "width": 200,
+        "stride": 200,
+        "max_n": 0.0,
+        "max_lower_case": 1.0,
+        "number": 1_000_000,
+        "validation_number": 2000,
+    }
+    tiles = load(tmp_path, text + "tiles: {width: 90}\n")["tiles"]
+    assert (tiles["width"], tiles["stride"]) == (90, 90)
+    tiles = load(tmp_path, text + "tiles: {stride: 50}\n")["tiles"]
+    assert (tiles["width"], tiles["stride"]) == (200, 50)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("a: {}", "a: {data: tile}", "expected one of windows, tiles. Did you mean tiles?"),
+        ("a: {}", "a: {data: tiles}", "models of tiles alone, which know no label(.|\n)*start_from"),
+        (
+            "a: {}",
+            "a: {}\n  b: {data: tiles, comb_factor: 1}",
+            "models.b.comb_factor is set, but tiles have no label to be told",
+        ),
+        (
+            "{validation: [chr2], test: [chr3]}\nmodels:\n  a: {}",
+            "{by: fraction}\nmodels:\n  a: {}\n  b: {data: tiles}",
+            "models.b.data is tiles, but split.by is fraction(.|\n)*Set split.by: chromosome",
+        ),
+        (
+            "samplers:",
+            "  b: {data: tiles}\ngenerate: {runs: {b: [s]}}\nsamplers:",
+            "generate.runs names the model b, which is trained on tiles and knows no label",
+        ),
+        (
+            "genome:\n  source: genome.fa\n  chroms: [chr1-3]\ntracks: tracks.tsv\n",
+            "sequences: {files: [{source: a.fa}]}\n",
+            "models.b.data is tiles, but there is no genome to cut them from",
+        ),
+    ],
+)
+def test_tiles_that_cannot_be_had(tmp_path, old, new, message):
+    text = GOOD if "sequences" not in new else GOOD.replace("a: {}", "a: {}\n  b: {data: tiles}")
+    assert old in text
+    with pytest.raises(UserError, match=message):
+        load(tmp_path, text.replace(old, new))
 
 
 def test_published_backbones(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 SETTINGS = {
     "backbone": "convnet",
     "start_from": None,
+    "data": "windows",
     "revision": None,
     "trust_remote_code": False,
     "reinit": False,

@@ -30,6 +30,8 @@ REMOTE = ("http://", "https://", "ftp://")
 ACCESSION = re.compile(r"^ENCFF[0-9]{3}[A-Z]{3}$")
 # What a model's backbone may be besides a published one: an architecture, trained from scratch.
 ARCHITECTURES = ("convnet", "bert", "dnabert2", "nucleotide_transformer")
+# Stands as the sampler of sequences that were made elsewhere.
+EXTERNAL = "external"
 # Each trained model's folder is below this one.
 MODELS = "results/models"
 _HUB_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$")
@@ -65,6 +67,9 @@ def load_config(config: Mapping[str, Any], files: list[str | Path], schema: Path
             model["epochs"] = None
         if model["start_from"] is not None:
             model["backbone"] = f"{MODELS}/{model['start_from']}"
+    tiles = filled["tiles"]
+    tiles["width"] = tiles["width"] or filled["windows"]["width"]
+    tiles["stride"] = tiles["stride"] or tiles["width"]
     problems = [f"{_where(place, lines)}{text}" for place, text in _contradictions(filled)]
     for name, model in filled["models"].items():
         budget = [key for key in ("steps", "epochs", "minutes") if plain["models"][name].get(key) is not None]
@@ -270,12 +275,22 @@ def check_split(split: Mapping[str, Any], chroms: list[str]) -> None:
         raise _all(problems)
 
 
+def labelled(config: Config) -> list[str]:
+    """The models that know the labels, in the config's order: those of windows, and not those of tiles."""
+    return [name for name, model in config["models"].items() if model["data"] == "windows"]
+
+
 def runs(config: Config) -> list[tuple[str, str]]:
     """The (model, sampler) pairs to generate and evaluate, in the config's order."""
     chosen = config["generate"]["runs"]
     if chosen is None:
-        return [(model, sampler) for model in config["models"] for sampler in config["samplers"]]
+        return [(model, sampler) for model in labelled(config) for sampler in config["samplers"]]
     return [(model, sampler) for model, samplers in chosen.items() for sampler in samplers]
+
+
+def external_runs(config: Config) -> list[tuple[str, str]]:
+    """The sets made elsewhere, as runs of a sampler of that name."""
+    return [(name, EXTERNAL) for name in config["external"]]
 
 
 def _is_fasta(source: str) -> bool:
@@ -440,6 +455,12 @@ def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
         if model not in config["models"]:
             known = config["models"]
             yield place, f"generate.runs names the model {model}, which models does not.{_suggest(model, known)}"
+        elif config["models"][model]["data"] == "tiles":
+            yield (
+                place,
+                f"generate.runs names the model {model}, which is trained on tiles and knows no label. "
+                f"Name a model that starts from it (start_from: {model}).",
+            )
         for sampler in samplers:
             if sampler not in config["samplers"]:
                 yield (
@@ -449,7 +470,27 @@ def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
                 )
         for sampler in _twice(samplers):
             yield place, f"generate.runs.{model} names the sampler {sampler} twice. Remove one."
+    if config["models"] and not labelled(config):
+        yield (
+            ("models",),
+            "models holds models of tiles alone, which know no label, so nothing could be generated. "
+            "Add one of windows that starts from them (start_from).",
+        )
+    if config["models"] and not config["samplers"]:
+        yield ("samplers",), "samplers names none, so nothing could be generated. Name one: a name and {} will do."
+    if not config["models"] and not config["external"]:
+        yield (
+            ("models",),
+            "models and external are both empty: there is nothing to generate and nothing to evaluate. "
+            "Name a model to train, or the file of sequences made elsewhere under external.",
+        )
+    for name in config["external"]:
+        if name in config["models"]:
+            yield ("external", name), f"external and models both hold the name {name}. Rename one of them."
     for name, model in config["models"].items():
+        if model["data"] == "tiles":
+            for key, text in _tile_problems(name, config):
+                yield ("models", name, key), text
         if model["start_from"] is not None:
             yield from _start_problems(name, config["models"])
         for key, text in _backbone_problems(name, model):
@@ -469,6 +510,12 @@ def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
             yield (
                 ("samplers", name, "refine"),
                 f"samplers.{name}.refine needs threshold or fraction, one of the two. Set one of them.",
+            )
+        if sampler["remask"]["strategy"] is not None and sampler["order"] != "ancestral":
+            yield (
+                ("samplers", name, "remask"),
+                f"samplers.{name}.remask is set, but its order is {sampler['order']}, and only the ancestral order "
+                "remasks. Remove order or remask.",
             )
 
 
@@ -495,6 +542,27 @@ def _start_problems(name: str, models: Mapping[str, Any]) -> Iterator[tuple[Plac
             place,
             f"models.{name}.start_from goes round in a circle: {' <- '.join(chain)}. "
             "Let one of them start from nothing.",
+        )
+
+
+def _tile_problems(name: str, config: Config) -> Iterator[tuple[str, str]]:
+    """Why a model cannot be trained on tiles: (key, text)."""
+    if "genome" not in config:
+        yield (
+            "data",
+            f"models.{name}.data is tiles, but there is no genome to cut them from. "
+            "Give genome and tracks, or remove data.",
+        )
+    elif config["split"]["by"] != "chromosome":
+        yield (
+            "data",
+            f"models.{name}.data is tiles, but split.by is {config['split']['by']}: held-out windows would lie in "
+            "tiles that train. Set split.by: chromosome.",
+        )
+    if config["models"][name]["comb_factor"] is not None:
+        yield (
+            "comb_factor",
+            f"models.{name}.comb_factor is set, but tiles have no label to be told. Remove comb_factor.",
         )
 
 

@@ -103,6 +103,18 @@ VARIANT_SCORES: Columns = {
 # What a model makes of windows: one vector each. ``row`` is the window's row in its split's table, counted from 1.
 EMBEDDINGS: Columns = {"split": "text", "row": "int", "label": "text", "embedding": "vector"}
 
+# What each step took. ``of``: the wildcards of one job, null where the rule has none. Memory is the peak, MB.
+RUN_TIMES: Columns = {
+    "rule": "text",
+    "of": "text?",
+    "seconds": "float",
+    "cpu_seconds": "float?",
+    "peak_memory_mb": "float?",
+}
+
+# A file that the run rests on: what it is, where it came from, and its content's size and digest.
+SOURCES: Columns = {"name": "text", "source": "text", "bytes": "int", "sha256": "text"}
+
 # How well a linear classifier tells the labels apart from one kind of features.
 UNDERSTANDING: Columns = {
     "features": "text",

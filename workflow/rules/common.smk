@@ -17,8 +17,10 @@ from diffusion_bert.settings import (
     check_labels,
     check_sources,
     check_split,
+    external_runs,
     is_hub_name,
     is_remote,
+    labelled,
     load_config,
     published_backbones,
     read_track_sheet,
@@ -59,7 +61,10 @@ try:
     }
     if GENOME and SPLIT["by"] == "chromosome":
         check_split(SPLIT, CHROMS)
-    RUNS = runs(config)
+    GENERATED = runs(config)
+    RUNS = GENERATED + external_runs(config)
+    EXTERNAL = config["external"]
+    LABELLED = labelled(config)
     BACKBONES = published_backbones(config)
     if TRACKS:
         check_labels(config, {track["label"] for track in TRACKS.values()})
@@ -68,6 +73,8 @@ try:
             **{f"{config['tracks']}, track {name}": track["source"] for name, track in TRACKS.items()},
             **{f"genome.{key}": GENOME[key] for key in ("source", "blacklist", "aliases") if GENOME},
             **{f"sequences.files, {name}": file["source"] for name, file in SEQUENCES.items()},
+            **{f"external.{name}.source": entry["source"] for name, entry in config["external"].items()},
+            **{f"samplers.{name}.template": sampler["template"] for name, sampler in config["samplers"].items()},
             "evaluation.motifs.file": config["evaluation"]["motifs"]["file"],
         },
         made=SIMULATION,
@@ -86,8 +93,9 @@ wildcard_constraints:
     track="|".join(map(re.escape, TRACKS)) or "none",
     file="|".join(map(re.escape, SEQUENCES)) or "none",
     backbone="|".join(map(re.escape, BACKBONES)) or "none",
-    model="|".join(map(re.escape, config["models"])),
-    sampler="|".join(map(re.escape, config["samplers"])),
+    model="|".join(map(re.escape, [*config["models"], *EXTERNAL])),
+    sampler="|".join(map(re.escape, [*config["samplers"], "external"])),
+    external="|".join(map(re.escape, EXTERNAL)) or "none",
 
 
 def code(rule):
@@ -110,8 +118,22 @@ def windows_files(kind):
     return [f"results/windows/{part}.{kind}" for part in CHROMS or ["sequences"]]
 
 
+def training_data(model, part):
+    """The table that a model learns from or is validated on; ``part`` is train or validation."""
+    folder = {"windows": "splits", "tiles": "tiles"}[config["models"][model]["data"]]
+    return f"results/{folder}/{part}.parquet"
+
+
+# Name, source as the user gave it, and the file here, of all that the data come from.
+SOURCES = [
+    *([("genome", GENOME["source"], "resources/genome/source")] if GENOME else []),
+    *((f"track {name}", track["source"], f"resources/tracks/{name}") for name, track in TRACKS.items()),
+    *((f"sequences {name}", entry["source"], f"resources/sequences/{name}") for name, entry in SEQUENCES.items()),
+]
+
+
 def per_run(*patterns):
-    """Each pattern's file for each (model, sampler) pair that is to be generated, run by run."""
+    """Each pattern's file for each (model, sampler) pair that is evaluated, run by run."""
     return [pattern.format(model=model, sampler=sampler) for model, sampler in RUNS for pattern in patterns]
 
 

@@ -3,8 +3,8 @@
 
 SCORE = config.get("score", {"fasta": [], "variants": []})
 SCORED = {kind: {entry["name"]: entry for entry in SCORE[kind]} for kind in ("fasta", "variants")}
-SCORES = [f"results/scores/{model}/{name}.tsv" for model in config["models"] for name in SCORED["fasta"]]
-SCORES += [f"results/scores/{model}/{name}.variants.tsv" for model in config["models"] for name in SCORED["variants"]]
+SCORES = [f"results/scores/{model}/{name}.tsv" for model in LABELLED for name in SCORED["fasta"]]
+SCORES += [f"results/scores/{model}/{name}.variants.tsv" for model in LABELLED for name in SCORED["variants"]]
 
 try:
     check_sources(

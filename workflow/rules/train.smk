@@ -3,8 +3,8 @@
 
 rule train_model:
     input:
-        train="results/splits/train.parquet",
-        validation="results/splits/validation.parquet",
+        train=lambda wildcards: training_data(wildcards.model, "train"),
+        validation=lambda wildcards: training_data(wildcards.model, "validation"),
         backbone=lambda wildcards: backbone_files(config["models"][wildcards.model]),
     output:
         *model_folder("{model}"),

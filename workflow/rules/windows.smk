@@ -59,6 +59,38 @@ if GENOME:
         script:
             "../scripts/extract_windows.py"
 
+    rule tile_genome:
+        """What models of tiles learn from: the training chromosomes, evenly cut, without labels."""
+        input:
+            fasta="resources/genome/genome.fa",
+            index="resources/genome/genome.fa.fai",
+            aliases=GENOME["aliases"] or [],
+            blacklist=("resources/genome/blacklist.bed" if GENOME["blacklist"] else []),
+        output:
+            train="results/tiles/train.parquet",
+            validation="results/tiles/validation.parquet",
+            funnel="results/tiles/funnel.tsv",
+        log:
+            "logs/tile_genome.log",
+        benchmark:
+            "results/benchmarks/tile_genome.tsv"
+        conda:
+            "../../envs/windows.yaml"
+        resources:
+            mem_mb=8000,
+            runtime=60,
+        params:
+            chroms=CHROMS,
+            validation=SPLIT["validation"],
+            test=SPLIT["test"],
+            tiles=config["tiles"],
+            seed=config["seed"],
+            code=code("tile_genome"),
+        message:
+            "Cutting the genome into tiles"
+        script:
+            "../scripts/tile_genome.py"
+
 else:
 
     rule read_sequences:
@@ -87,6 +119,30 @@ else:
             "Reading the labelled sequences"
         script:
             "../scripts/read_sequences.py"
+
+
+rule list_sources:
+    """What the results rest on, byte by byte."""
+    input:
+        [path for _, _, path in SOURCES],
+    output:
+        "results/windows/sources.tsv",
+    log:
+        "logs/list_sources.log",
+    localrule: True
+    conda:
+        "../../envs/windows.yaml"
+    resources:
+        mem_mb=500,
+        runtime=30,
+    params:
+        names=[name for name, _, _ in SOURCES],
+        sources=[source for _, source, _ in SOURCES],
+        code=code("list_sources"),
+    message:
+        "Listing the sources"
+    script:
+        "../scripts/list_sources.py"
 
 
 rule split_windows:

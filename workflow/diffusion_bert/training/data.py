@@ -1,6 +1,7 @@
 """Windows as tensors: tokenised once, framed once; a batch is an index away and costs no Python per sequence."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,23 @@ from diffusion_bert.diffusion import mask_counts, stratified_counts
 from diffusion_bert.errors import UserError
 from diffusion_bert.genome.splits import reverse_complements
 from diffusion_bert.seeds import derive_seed
+from diffusion_bert.tables import TILES, WINDOWS, read_parquet
 from diffusion_bert.tokens import Tokenizer
+
+
+def read_data(path: str | Path, data: str) -> pd.DataFrame:
+    """What a model learns from or is validated on, with (at least) the columns strand, label and sequence.
+
+    data: ``windows`` (a WINDOWS table) or ``tiles`` (TILES: strands unknown, label null, which is NO_LABEL as tokens).
+    """
+    if data == "windows":
+        return read_parquet(path, WINDOWS)
+    return read_parquet(path, TILES).assign(strand=".", label=None)
+
+
+def labels_in(frame: pd.DataFrame) -> list[str]:
+    """The labels of a frame of ``read_data``, sorted; none where it has none."""
+    return sorted(frame["label"].dropna().unique())
 
 
 @dataclass
@@ -42,8 +59,9 @@ class TokenisedWindows:
         device: torch.device,
         reverse_complement: bool = False,
     ) -> "TokenisedWindows":
-        """From a WINDOWS frame; UserError, naming ``what`` (a path), where it is empty or holds a sequence without a
-        known base. reverse_complement: whether a training batch reads windows of unknown strand on a random one."""
+        """From a frame of ``read_data``; UserError, naming ``what`` (a path), where it is empty or holds a sequence
+        without a known base. reverse_complement: whether a training batch reads windows of unknown strand on a
+        random one."""
         remedy = "Widen the split or relax the filters, so that windows remain."
         if not len(windows):
             raise UserError(f"{what}: there is no window in it.", remedy)

@@ -33,11 +33,11 @@ from diffusion_bert.diffusion import (
 from diffusion_bert.errors import UserError
 from diffusion_bert.reproducible import best_device, reproducible
 from diffusion_bert.seeds import derive_seed
-from diffusion_bert.tables import TRAINING, WINDOWS, empty, read_parquet
+from diffusion_bert.tables import TRAINING, empty
 from diffusion_bert.tokens import Tokenizer
 from diffusion_bert.training.adapt import adapt, cost, without_adapters
 from diffusion_bert.training.checkpoints import save_model_folder
-from diffusion_bert.training.data import FixedMasks, RowStream, TokenisedWindows
+from diffusion_bert.training.data import FixedMasks, RowStream, TokenisedWindows, labels_in, read_data
 from diffusion_bert.training.device import Precision, forward_of
 from diffusion_bert.training.optimiser import AveragedWeights, learning_rate_at, optimisers, trainable
 from diffusion_bert.training.resume import FILE, asked_to_stop, load_checkpoint, save_checkpoint
@@ -62,7 +62,7 @@ def train(
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
-    """Train a model on WINDOWS tables, write its folder, return its curve (TRAINING rows).
+    """Train a model on WINDOWS (or TILES) tables, write its folder, return its curve (TRAINING rows).
 
     settings: a model's config entry with all defaults filled in. seed: already derived for this model.
     backbone: the folder of the masked language model to start from; None starts from scratch.
@@ -135,11 +135,9 @@ class _Run:
         device: torch.device,
     ) -> "_Run":
         precision = Precision(settings["precision"], device)
-        frames = [read_parquet(path, WINDOWS) for path in (train_parquet, validation_parquet)]
+        frames = [read_data(path, settings["data"]) for path in (train_parquet, validation_parquet)]
         backbone = None if backbone is None else Path(backbone)
-        tokenizer = starting_tokenizer(
-            settings, backbone, frames[0]["sequence"].tolist(), sorted(frames[0]["label"].unique())
-        )
+        tokenizer = starting_tokenizer(settings, backbone, frames[0]["sequence"].tolist(), labels_in(frames[0]))
         windows = TokenisedWindows.of(
             frames[0], tokenizer, str(train_parquet), device, reverse_complement=settings["reverse_complement"]
         )
@@ -176,7 +174,11 @@ class _Run:
         n, tokens = len(self.windows), int(self.windows.lengths.sum())
         log.info("%s on %s, %d threads", self.settings["backbone"], device, torch.get_num_threads())
         log.info(
-            "%s windows (%s tokens an epoch), labels: %s", f"{n:,}", f"{tokens:,}", ", ".join(self.tokenizer.labels)
+            "%s %s (%s tokens an epoch), labels: %s",
+            f"{n:,}",
+            self.settings["data"],
+            f"{tokens:,}",
+            ", ".join(self.tokenizer.labels) or "none",
         )
         rows, generator = self.stream().rows(0), torch.Generator(device=device)
         passes = self.settings["gradient_accumulation"]
