@@ -21,6 +21,7 @@ class Metric:
     question: str
     bounds: tuple[float | None, float | None] = (None, None)
     kept_by: tuple[str, ...] = ()
+    judges: tuple[str, ...] = ()
 
 
 # Floors made by shuffling the held-out windows.
