@@ -71,7 +71,7 @@ def _entry(path: str, rule: dict, required: bool):
 
 def _row(path: str, rule: dict, required: bool = False) -> str:
     default = "needed" if required else f"`{json.dumps(rule['default'])}`" if "default" in rule else ""
-    choices = f" One of {', '.join(f'`{value}`' for value in rule['enum'])}." if "enum" in rule else ""
+    choices = f" One of {', '.join(f'`{value}`' for value in rule['enum'] if value)}." if "enum" in rule else ""
     return f"| `{path}` | {default} | {rule['description']}{choices} |"
 
 

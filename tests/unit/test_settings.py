@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from toy_settings import SETTINGS
 
+from diffusion_bert.backbones.load import build_model
 from diffusion_bert.errors import UserError
+from diffusion_bert.presets import parameters_of
 from diffusion_bert.settings import (
     check_labels,
     check_sources,
@@ -18,6 +21,7 @@ from diffusion_bert.settings import (
     read_track_sheet,
     runs,
 )
+from diffusion_bert.tokens import BaseTokenizer
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "workflow" / "schemas"
 GOOD = """
@@ -84,7 +88,11 @@ def test_defaults_are_not_shared_between_entries(tmp_path):
         ("s: {}", "s: {order: confidance}", ["line 10", "'confidance'", "Did you mean confidence?"]),
         ("s: {}", "s: {top_p: 1.5}", ["samplers.s.top_p is 1.5", "at most 1"]),
         ("s: {}", "s: {}\n  s: {steps: 4}", ["line 11", "samplers.s is given twice", "Rename or remove"]),
-        ("s: {}", "s: {order: entropy, remask: {strategy: capped}}", ["samplers.s.remask", "only the ancestral", "line"]),
+        (
+            "s: {}",
+            "s: {order: entropy, remask: {strategy: capped}}",
+            ["samplers.s.remask", "only the ancestral", "line"],
+        ),
         ("a: {}", "a/b: {}", ["'a/b'", "names folders"]),
         ("s: {}", "s: {refine: {passes: 1}}", ["samplers.s.refine needs threshold or fraction", "line 10"]),
         ("test: [chr3]", "test: []", ["split.test names no chromosome", "split.by: fraction"]),
@@ -352,6 +360,51 @@ def test_tiles_that_cannot_be_had(tmp_path, old, new, message):
     assert old in text
     with pytest.raises(UserError, match=message):
         load(tmp_path, text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ({}, (32, "float32", 1)),
+        ({"preset": "laptop"}, (32, "float32", 1)),
+        ({"preset": "gpu24"}, (128, "bfloat16", 1)),
+        ({"preset": "gpu80"}, (256, "bfloat16", 1)),
+        ({"preset": "gpu24", "backbone": "owner/DNA-117M"}, (64, "bfloat16", 1)),
+        ({"preset": "gpu24", "backbone": "owner/nt-v2-500m-multi"}, (64, "bfloat16", 4)),
+        ({"preset": "gpu80", "backbone": "owner/nt-2.5b"}, (128, "bfloat16", 2)),
+        ({"preset": "laptop", "backbone": "owner/no-size"}, (32, "float32", 4)),
+        ({"preset": "laptop", "backbone": "bert", "architecture": {"width": 768, "layers": 12}}, (32, "float32", 4)),
+        ({"preset": "laptop", "start_from": "large"}, (32, "float32", 16)),
+        ({"preset": "gpu24", "batch_size": 8, "precision": "tf32"}, (8, "tf32", 1)),
+        ({"preset": "laptop", "backbone": "owner/nt-500m", "batch_size": 4}, (4, "float32", 4)),
+        ({"preset": "laptop", "backbone": "owner/nt-500m", "gradient_accumulation": 2}, (32, "float32", 2)),
+    ],
+)
+def test_presets_stand_in_the_place_of_defaults_and_of_nothing_given(tmp_path, model, expected):
+    config = yaml.safe_load(GOOD)
+    config["models"] = {"a": model, "large": {"backbone": "owner/nt-500m"}}
+    found = load(tmp_path, yaml.safe_dump(config))["models"]["a"]
+    assert (found["batch_size"], found["precision"], found["gradient_accumulation"]) == expected
+    assert "preset" not in found  # so that its name alone re-trains nothing
+
+
+def test_sizes_of_backbones(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(bytes(4000))
+    assert parameters_of(str(tmp_path), {}) == 1000
+    assert parameters_of("zhihan1996/DNABERT-2-117M", {}) == 117e6
+    assert parameters_of("InstaDeepAI/nucleotide-transformer-v2-50m-multi-species", {}) == 50e6
+    assert parameters_of("InstaDeepAI/nucleotide-transformer-2.5b-1000g", {}) == 2.5e9
+    assert parameters_of("owner/10mer-model", {}) is None
+    # Within a factor of two of the real numbers.
+    tokenizer = BaseTokenizer(["a"])
+    for backbone, sizes in (
+        ("convnet", {**SETTINGS["architecture"], "width": 128}),
+        ("bert", {"width": 128, "layers": 4, "heads": 4, "expansion": 2}),
+        ("dnabert2", {"width": 128, "layers": 4, "heads": 4, "expansion": 2}),
+    ):
+        model = build_model({"backbone": backbone, "architecture": sizes, "dropout": 0.0}, tokenizer, 200)
+        real = sum(p.numel() for p in model.parameters())
+        assert 0.5 < parameters_of(backbone, sizes) / real < 2, backbone
 
 
 def test_published_backbones(tmp_path, monkeypatch):

@@ -94,6 +94,8 @@ class TestTrainSaveLoad:
         assert "ends about" in caplog.text
         assert "7,116 parameters, all trained" in caplog.text
         assert "200 windows (2,400 tokens an epoch), labels: a, b" in caplog.text
+        assert "60 steps of 16 windows = 4.80 epochs" in caplog.text
+        assert re.search(r"no accelerator answers: training runs on the CPU and takes about 0:0\d:\d\d", caplog.text)
 
     def test_the_seed_decides_every_byte(self, data, tmp_path):
         for name, seed in (("one", 3), ("two", 3), ("other", 4)):

@@ -16,6 +16,7 @@ import jsonschema
 import yaml
 
 from diffusion_bert.errors import UserError
+from diffusion_bert.presets import parameters_of, preset
 
 Config = dict[str, Any]
 Place = tuple[str | int, ...]
@@ -67,6 +68,8 @@ def load_config(config: Mapping[str, Any], files: list[str | Path], schema: Path
             model["epochs"] = None
         if model["start_from"] is not None:
             model["backbone"] = f"{MODELS}/{model['start_from']}"
+    for name, model in filled["models"].items():
+        _follow_preset(name, model, plain["models"][name], filled["models"])
     tiles = filled["tiles"]
     tiles["width"] = tiles["width"] or filled["windows"]["width"]
     tiles["stride"] = tiles["stride"] or tiles["width"]
@@ -424,6 +427,25 @@ def _with_defaults(value: Any, rules: Mapping[str, Any]) -> Any:
     if isinstance(value, list):
         return [_with_defaults(item, rules.get("items", {})) for item in value]
     return value
+
+
+def _follow_preset(name: str, model: Config, given: Config, models: Mapping[str, Config]) -> None:
+    """Put what a model's preset says in the place of defaults, not of what is given; the preset itself goes."""
+    chosen = model.pop("preset")
+    if chosen is None:
+        return
+    first, passed = model, {name}
+    while first["start_from"] in models and first["start_from"] not in passed:
+        passed.add(first["start_from"])
+        first = models[first["start_from"]]
+    architecture = first["architecture"] if first["backbone"] in ARCHITECTURES else {}
+    model.update(
+        (key, value)
+        for key, value in preset(chosen, parameters_of(first["backbone"], architecture)).items()
+        if key not in given
+    )
+    if "gradient_accumulation" not in given:
+        model["gradient_accumulation"] = min(model["gradient_accumulation"], model["batch_size"])
 
 
 def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:

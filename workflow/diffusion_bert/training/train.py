@@ -189,7 +189,10 @@ class _Run:
         log.info("%s%s steps of %d windows = %.2f epochs", about, f"{steps:,}", self.settings["batch_size"], batches)
         log.info("%s, about %s in all", price, timedelta(seconds=round(seconds * steps)))
         if device.type == "cpu":
-            log.info("no accelerator answers: training runs on the CPU, and this log says when it will end")
+            log.warning(
+                "no accelerator answers: training runs on the CPU and takes about %s",
+                timedelta(seconds=round(seconds * steps)),
+            )
 
     def stream(self) -> RowStream:
         """Which rows each step takes."""
@@ -396,7 +399,9 @@ class _Run:
         parts[-1] += " bits a base"
         if "tokens_per_second" in numbers:
             parts.append(f"{numbers['tokens_per_second']:,.0f} tokens a second")
-        parts.append(f"ends about {datetime.now() + timedelta(seconds=left):%H:%M:%S}")
+        end = datetime.now() + timedelta(seconds=left)
+        day = "" if end.date() == datetime.now().date() else f"{end:%Y-%m-%d }"
+        parts.append(f"ends about {day}{end:%H:%M:%S}")
         log.info("; ".join(parts))
 
     def checkpoint(self, folder: str | Path | None) -> None:

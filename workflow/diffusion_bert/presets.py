@@ -1,0 +1,52 @@
+"""What fits a machine: batch size, precision and accumulation by the size of a model, for windows of some 200 bp.
+
+A laptop computes in float32; the GPUs of the other presets have bfloat16 and so much memory (GB) as their name says.
+The batch is what a step learns from, so it is never made smaller for want of memory: it is computed in parts
+(``gradient_accumulation``). Windows of 1,000 bp and more take as much memory again: raise the parts there.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+# Preset -> precision, and (windows a step, parts) of small, medium and large models.
+PRESETS: Mapping[str, tuple[str, dict[str, tuple[int, int]]]] = {
+    "laptop": ("float32", {"small": (32, 1), "medium": (32, 4), "large": (32, 16)}),
+    "gpu24": ("bfloat16", {"small": (128, 1), "medium": (64, 1), "large": (64, 4)}),
+    "gpu80": ("bfloat16", {"small": (256, 1), "medium": (128, 1), "large": (128, 2)}),
+}
+# Up to so many parameters; the published models of 50 to 117 million are medium, of 250 million and more large.
+_MOST = {"small": 30e6, "medium": 200e6}
+_IN_NAME = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)([mb])(?![a-z0-9])")
+
+
+def preset(name: str, parameters: float | None) -> dict[str, Any]:
+    """``batch_size``, ``precision`` and ``gradient_accumulation`` of a model of so many parameters; where that is not
+    known, of a medium one."""
+    precision, by_size = PRESETS[name]
+    batch_size, parts = by_size[size_of(parameters)]
+    return {"batch_size": batch_size, "precision": precision, "gradient_accumulation": parts}
+
+
+def size_of(parameters: float | None) -> str:
+    """``small``, ``medium`` or ``large``; ``medium`` where it is not known."""
+    if parameters is None:
+        return "medium"
+    return next((size for size, most in _MOST.items() if parameters <= most), "large")
+
+
+def parameters_of(backbone: str, architecture: Mapping[str, Any]) -> float | None:
+    """About how many parameters a model has, before anything is built or fetched; None where nothing tells it.
+
+    architecture: the sizes of one trained from scratch, else empty. A published backbone tells it by its name
+    (DNABERT-2-117M), a folder by the size of its weights, taken for float32.
+    """
+    if architecture:
+        blocks = architecture.get("layers") or len(architecture["dilations"]) + architecture["attention_layers"]
+        return blocks * (4 + 3 * architecture["expansion"]) * architecture["width"] ** 2
+    if Path(backbone).is_dir():
+        files = [file for kind in ("*.safetensors", "*.bin") for file in Path(backbone).glob(kind)]
+        return sum(file.stat().st_size for file in files) / 4 or None
+    found = _IN_NAME.search(backbone.lower())
+    return float(found[1]) * {"m": 1e6, "b": 1e9}[found[2]] if found else None
