@@ -91,7 +91,7 @@ def discover(sequences: Sequence[str], *, number: int, seed: int) -> list[Discov
     shuffles = [dinucleotide_shuffle(sequences, seed=derive_seed(seed, "shuffle", copy)) for copy in range(copies)]
     background = base_composition(sequences)
     search, held = (
-        _Pool([sequences[row] for row in part], [shuffle[row] for shuffle in shuffles for row in part])
+        Pool([sequences[row] for row in part], [shuffle[row] for shuffle in shuffles for row in part])
         for part in (order[aside:].tolist(), order[:aside].tolist())
     )
     found: list[Discovered] = []
@@ -101,7 +101,7 @@ def discover(sequences: Sequence[str], *, number: int, seed: int) -> list[Discov
         if best is None:
             break
         scores, threshold = best
-        parts = [(pool, pool.sites(scores, threshold)) for pool in (search, held)]
+        parts = [(pool, pool.sites(threshold, *pool.best(scores))) for pool in (search, held)]
         p_value = _fisher(held, parts[1][1].at >= 0)
         if p_value <= ALPHA / number:
             found.append(_described(parts, scores.shape[1], p_value))
@@ -115,7 +115,7 @@ def discover(sequences: Sequence[str], *, number: int, seed: int) -> list[Discov
 
 
 @dataclass(frozen=True)
-class _Sites:
+class BestSites:
     """The best site of every sequence: at (place in the text, -1 where none reaches the threshold), strand (bool,
     whether it is the forward one)."""
 
@@ -123,7 +123,7 @@ class _Sites:
     forward: np.ndarray
 
 
-class _Pool:
+class Pool:
     """Sequences and then their shuffles, end to end in one text, with its words of six letters."""
 
     def __init__(self, sequences: Sequence[str], shuffles: Sequence[str]):
@@ -168,34 +168,26 @@ class _Pool:
         forward, backward = self.scores(scores)
         return np.maximum.reduceat(np.maximum(forward, backward), self.starts), forward, backward
 
-    def sites(self, scores: np.ndarray, threshold: int) -> _Sites:
-        best, forward, backward = self.best(scores)
-        return self._sites(best, forward, backward, threshold)
-
-    def _sites(self, best: np.ndarray, forward: np.ndarray, backward: np.ndarray, threshold: int) -> _Sites:
-        """The first of equally good sites stands for its sequence, and the forward strand for both."""
+    def sites(self, threshold: int, best: np.ndarray, forward: np.ndarray, backward: np.ndarray) -> BestSites:
+        """The sites behind what ``best`` says. The first of equally good ones counts, and the forward strand."""
         top = np.maximum(forward, backward)
         places = np.flatnonzero((top >= threshold) & (top == best[self.owner]))
         owners, first = np.unique(self.owner[places], return_index=True)
         at = np.full(len(best), -1)
         at[owners] = places[first]
-        return _Sites(at, forward[at] >= backward[at])
+        return BestSites(at, forward[at] >= backward[at])
 
-    def letters(self, sites: _Sites, width: int, margin: int) -> np.ndarray:
+    def letters(self, sites: BestSites, width: int, margin: int) -> np.ndarray:
         """How often each letter stands at each place of the sequences' (not the shuffles') sites, and ``margin`` bp to
         either side: (4, width + 2 margin)."""
         at, forward = sites.at[: self.n], sites.forward[: self.n]
-        places = np.arange(-margin, width + margin)
-        index = at[at >= 0][:, None] + places
-        codes = np.where((index >= 0), self.codes[np.maximum(index, 0)], OTHER)
-        # Beyond a separator lies another sequence.
-        inside = (index >= 0) & (index < self.size)
-        inside[inside] = (
-            self.owner[index[inside]] == np.repeat(np.flatnonzero(at >= 0), len(places)).reshape(index.shape)[inside]
-        )
-        codes = np.where(inside, codes, OTHER)
+        found = np.flatnonzero(at >= 0)
+        index = at[found][:, None] + np.arange(-margin, width + margin)
+        # Beyond the first and the last letter lies nothing, and beyond a sequence's ends another one.
+        within = np.clip(index, 0, self.size - 1)
+        codes = np.where((within == index) & (self.owner[within] == found[:, None]), self.codes[within], OTHER)
         turned = np.where(codes == OTHER, OTHER, 3 - codes)[:, ::-1]
-        codes = np.where(forward[at >= 0][:, None], codes, turned)
+        codes = np.where(forward[found][:, None], codes, turned)
         return np.stack([(codes == base).sum(axis=0) for base in range(4)]).astype(np.float64)
 
     def mask(self, scores: np.ndarray, threshold: int) -> None:
@@ -233,14 +225,13 @@ def _reverse_words(k: int) -> np.ndarray:
     return np.append(out, 4**k)
 
 
-def _gain(hits: np.ndarray, shuffled: np.ndarray, pool: _Pool) -> np.ndarray:
+def gain(hits: np.ndarray, shuffled: np.ndarray, n: int, m: int) -> np.ndarray:
     """How well a property parts sequences from shuffles: half the G statistic of the 2 x 2 table (a log-likelihood
     ratio, in nats), negative where shuffles have it more often.
 
-    hits, shuffled: how many of the pool's sequences and shuffles have it. It ranks as Fisher's test does, at a
-    fraction of the cost.
+    hits, shuffled: how many of n sequences and of m shuffles have it. It ranks as Fisher's test does, at a fraction of
+    the cost.
     """
-    n, m = pool.n, pool.shuffled
     hits, shuffled = np.asarray(hits, dtype=np.float64), np.asarray(shuffled, dtype=np.float64)
     both = hits + shuffled
 
@@ -253,12 +244,12 @@ def _gain(hits: np.ndarray, shuffled: np.ndarray, pool: _Pool) -> np.ndarray:
     return np.where(hits * m > shuffled * n, value, -value)
 
 
-def _fisher(pool: _Pool, hit: np.ndarray) -> float:
+def _fisher(pool: Pool, hit: np.ndarray) -> float:
     hits, shuffled = int(hit[: pool.n].sum()), int(hit[pool.n :].sum())
     return float(stats.hypergeom.sf(hits - 1, pool.n + pool.shuffled, hits + shuffled, pool.n))
 
 
-def _best_motif(pool: _Pool, background: np.ndarray) -> tuple[np.ndarray, int] | None:
+def _best_motif(pool: Pool, background: np.ndarray) -> tuple[np.ndarray, int] | None:
     """The matrix of scores, (4, width) in 1/GRID bit, and the threshold that part the pool best; None for none."""
     tried = [_turn(pool, _seed_scores(word, background), background) for word in _seeds(pool)]
     tried = sorted((one for one in tried if one is not None), key=lambda one: -one.gain)
@@ -269,13 +260,11 @@ def _best_motif(pool: _Pool, background: np.ndarray) -> tuple[np.ndarray, int] |
     return best.scores, best.threshold
 
 
-def _seeds(pool: _Pool) -> list[np.ndarray]:
-    """The most enriched words: letter codes, 4 for a gap. Of six and of eight letters, and two of three with a gap."""
-    owner = pool.owner
+def _seeds(pool: Pool) -> list[np.ndarray]:
+    """The most enriched words, as letter codes: of six letters, and of three and three with a gap (code 4) between."""
     words = pool.words()
-    out = []
-    backward = _reverse_words(WORD)
-    out += [_spelled(word, WORD) for word in _top(pool, np.minimum(words, backward[words]), owner)]
+    gains = _gains(pool, np.minimum(words, _reverse_words(WORD)[words]))
+    out = [_spelled(word) for word in np.argsort(-gains, kind="stable")[:SEEDS].tolist()]
     three = _word_index(pool.codes, 3)
     turned = _reverse_words(3)
     gapped = []
@@ -283,18 +272,18 @@ def _seeds(pool: _Pool) -> list[np.ndarray]:
         left, right = three[: pool.size], three[3 + gap : 3 + gap + pool.size]
         forward, reverse = left * 64 + right, turned[right] * 64 + turned[left]
         index = np.where((left == 64) | (right == 64), 4**WORD, np.minimum(forward, reverse))
-        gain = _gains(pool, index, owner)
-        best = np.argsort(-gain, kind="stable")[:SEEDS]
-        gapped += [(-gain[word], gap, int(word)) for word in best.tolist()]
+        gains = _gains(pool, index)
+        best = np.argsort(-gains, kind="stable")[:SEEDS]
+        gapped += [(-gains[word], gap, word) for word in best.tolist()]
     for _, gap, word in sorted(gapped)[:SEEDS]:
-        letters = _spelled(word, WORD)
+        letters = _spelled(word)
         out.append(np.concatenate([letters[:3], np.full(gap, OTHER), letters[3:]]))
     return out
 
 
-def _gains(pool: _Pool, index: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    """The gain of each of the 4096 words by the sequences that hold it, (4096,)."""
-    size = 4**WORD
+def _gains(pool: Pool, index: np.ndarray) -> np.ndarray:
+    """The gain of each of the 4096 words by the sequences that hold it, (4096,). index: the word at each place."""
+    size, owner = 4**WORD, pool.owner
     counts = []
     for first, last in ((0, pool.n), (pool.n, pool.n + pool.shuffled)):
         total = np.zeros(size + 1, dtype=np.int64)
@@ -306,15 +295,11 @@ def _gains(pool: _Pool, index: np.ndarray, owner: np.ndarray) -> np.ndarray:
             seen[owner[low:high] - begin, index[low:high]] = 1
             total += seen.sum(axis=0, dtype=np.uint8)
         counts.append(total[:size])
-    return _gain(counts[0], counts[1], pool)
+    return gain(counts[0], counts[1], pool.n, pool.shuffled)
 
 
-def _top(pool: _Pool, index: np.ndarray, owner: np.ndarray) -> list[int]:
-    return np.argsort(-_gains(pool, index, owner), kind="stable")[:SEEDS].tolist()
-
-
-def _spelled(word: int, k: int) -> np.ndarray:
-    return np.array([word >> 2 * (k - 1 - place) & 3 for place in range(k)])
+def _spelled(word: int) -> np.ndarray:
+    return np.array([word >> 2 * (WORD - 1 - place) & 3 for place in range(WORD)])
 
 
 def _seed_scores(word: np.ndarray, background: np.ndarray) -> np.ndarray:
@@ -336,19 +321,19 @@ class _State:
     following: np.ndarray | None
 
 
-def _turn(pool: _Pool, scores: np.ndarray, background: np.ndarray) -> _State | None:
+def _turn(pool: Pool, scores: np.ndarray, background: np.ndarray) -> _State | None:
     """Judge a matrix, and make the next one of its sites; None where too few sequences have a site."""
     best, forward, backward = pool.best(scores)
-    threshold, gain = _threshold(best, pool)
+    threshold, gained = _threshold(best, pool)
     if threshold is None:
         return None
-    sites = pool._sites(best, forward, backward, threshold)
+    sites = pool.sites(threshold, best, forward, backward)
     letters = pool.letters(sites, scores.shape[1], MARGIN)
     kept = _extent(letters, background)
-    return _State(scores, threshold, gain, None if kept is None else log_odds(letters[:, kept], background))
+    return _State(scores, threshold, gained, None if kept is None else log_odds(letters[:, kept], background))
 
 
-def _threshold(best: np.ndarray, pool: _Pool) -> tuple[int | None, float]:
+def _threshold(best: np.ndarray, pool: Pool) -> tuple[int | None, float]:
     """The score, above 0, that parts the best sites of sequences from those of shuffles most."""
     own, others = np.sort(best[: pool.n]), np.sort(best[pool.n :])
     candidates = np.unique(own[own > 0])
@@ -356,9 +341,9 @@ def _threshold(best: np.ndarray, pool: _Pool) -> tuple[int | None, float]:
         return None, 0.0
     hits = pool.n - np.searchsorted(own, candidates)
     shuffled = pool.shuffled - np.searchsorted(others, candidates)
-    gain = np.where(hits >= _FEWEST_SITES, _gain(hits, shuffled, pool), -np.inf)
-    at = len(gain) - 1 - int(np.argmax(gain[::-1]))
-    return (int(candidates[at]), float(gain[at])) if gain[at] > 0 else (None, 0.0)
+    gains = np.where(hits >= _FEWEST_SITES, gain(hits, shuffled, pool.n, pool.shuffled), -np.inf)
+    at = len(gains) - 1 - int(np.argmax(gains[::-1]))
+    return (int(candidates[at]), float(gains[at])) if gains[at] > 0 else (None, 0.0)
 
 
 def _extent(letters: np.ndarray, background: np.ndarray) -> slice | None:
@@ -379,7 +364,7 @@ def _extent(letters: np.ndarray, background: np.ndarray) -> slice | None:
     return slice(first, last)
 
 
-def _refined(pool: _Pool, state: _State, background: np.ndarray) -> _State:
+def _refined(pool: Pool, state: _State, background: np.ndarray) -> _State:
     """Turn by turn while the gain grows."""
     for _ in range(TURNS):
         following = None if state.following is None else _turn(pool, state.following, background)
@@ -389,7 +374,7 @@ def _refined(pool: _Pool, state: _State, background: np.ndarray) -> _State:
     return state
 
 
-def _described(parts: list[tuple[_Pool, _Sites]], width: int, p_value: float) -> Discovered:
+def _described(parts: list[tuple[Pool, BestSites]], width: int, p_value: float) -> Discovered:
     """What the search's and the kept sequences say together."""
     counts = sum(pool.letters(sites, width, 0) for pool, sites in parts)
     hits = sum(int((sites.at[: pool.n] >= 0).sum()) for pool, sites in parts)
