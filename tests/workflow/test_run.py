@@ -12,7 +12,17 @@ import pytest
 from diffusion_bert.tables import EVALUATION, SEQUENCES, SPLIT_SUMMARY, WINDOWS, read_fasta, read_parquet, read_tsv
 
 RUNS = [("small", "ancestral"), ("small", "refined"), ("transformer", "ancestral")]
-QUESTIONS = ["composition", "kmers", "motifs", "discovery", "novelty", "discrimination", "likelihood", "grammar"]
+QUESTIONS = [
+    "composition",
+    "kmers",
+    "motifs",
+    "discovery",
+    "novelty",
+    "discrimination",
+    "likelihood",
+    "function",
+    "grammar",
+]
 
 
 def digests(folder: Path) -> dict[str, str]:

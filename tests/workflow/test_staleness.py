@@ -7,13 +7,30 @@ import time
 import pytest
 
 RUNS = 3
-QUESTIONS = ["composition", "kmers", "motifs", "discovery", "novelty", "discrimination", "likelihood", "grammar"]
+QUESTIONS = [
+    "composition",
+    "kmers",
+    "motifs",
+    "discovery",
+    "novelty",
+    "discrimination",
+    "likelihood",
+    "function",
+    "grammar",
+]
 END = {"compare_runs": 1, "draw_comparison": 1, "write_report": 1}
+ORACLE = {"train_oracle": 1, "evaluate_oracle": 1}
 
 
 def judged(runs: int) -> dict[str, int]:
     """What follows when so many runs have new sequences."""
-    rules = ["match_sets", "score_sequences", "draw_run", *(f"evaluate_{question}" for question in QUESTIONS)]
+    rules = [
+        "match_sets",
+        "score_sequences",
+        "apply_oracle",
+        "draw_run",
+        *(f"evaluate_{question}" for question in QUESTIONS),
+    ]
     return {**dict.fromkeys(rules, runs), **END}
 
 
@@ -26,10 +43,11 @@ def trained(models: int, runs: int) -> dict[str, int]:
     return {"train_model": models, "draw_training_curve": 1, **probed, **generated(runs)}
 
 
-SPLIT = {"split_windows": 1, "make_floors": 1, **trained(2, RUNS), "embed_windows": 4}
+SPLIT = {"split_windows": 1, "make_floors": 1, **trained(2, RUNS), "embed_windows": 4, **ORACLE}
 # Discovery has intervals of its own.
 BOOTSTRAPPED = {
     **{f"evaluate_{q}": RUNS for q in QUESTIONS if q != "discovery"},
+    "evaluate_oracle": 1,
     "probe_labels": 2,
     "draw_run": RUNS,
     **END,
@@ -60,6 +78,10 @@ def expected(**jobs):
             {"evaluate_motifs": RUNS, "evaluate_discovery": RUNS, "draw_run": RUNS, **END},
         ),
         ({"evaluation__discovery": 3}, {"evaluate_discovery": RUNS, "draw_run": RUNS, **END}),
+        (
+            {"evaluation__oracle": {"epochs": 3}},
+            {**ORACLE, "apply_oracle": RUNS, "evaluate_function": RUNS, "draw_run": RUNS, **END},
+        ),
         ({"evaluation__markov_orders": [0, 1]}, {"make_floors": 1, "draw_training_curve": 1, **judged(RUNS)}),
         ({"report__title": "Another"}, {"write_report": 1}),
         ({"split__max_per_track": 50}, SPLIT),

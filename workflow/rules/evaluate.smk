@@ -5,6 +5,8 @@ RUN = "results/evaluation/{model}/{sampler}"
 QUESTIONS = ["composition", "kmers", "motifs", "novelty", "discrimination", "likelihood"]
 if config["evaluation"]["discovery"]:
     QUESTIONS.append("discovery")
+if config["evaluation"]["oracle"]:
+    QUESTIONS.append("function")
 if "simulate" in config:
     QUESTIONS.append("grammar")
 # What a model is before its first step depends on these of its settings alone.

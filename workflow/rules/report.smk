@@ -44,6 +44,9 @@ rule draw_run:
         discrimination=f"{RUN}/discrimination.tsv",
         discrimination_giveaways=f"{RUN}/discrimination_giveaways.tsv",
         likelihood_sequences=f"{RUN}/likelihood_sequences.tsv",
+        function_sequences=f"{RUN}/function_sequences.tsv" if "function" in QUESTIONS else [],
+        function_confusion=f"{RUN}/function_confusion.tsv" if "function" in QUESTIONS else [],
+        oracle_performance="results/oracles/judge/performance.tsv" if "function" in QUESTIONS else [],
         grammar=f"{RUN}/grammar.tsv" if "simulate" in config else [],
     output:
         **{
@@ -77,13 +80,20 @@ rule draw_run:
 
 rule draw_comparison:
     input:
-        "results/comparison/verdict.tsv",
+        verdict="results/comparison/verdict.tsv",
+        comparison="results/comparison/comparison.tsv",
     output:
-        report(
+        comparison=report(
             "results/comparison/comparison.svg",
             caption="../report/comparison.rst",
             category="Comparison",
             labels={"figure": "comparison of all runs"},
+        ),
+        pareto=report(
+            "results/comparison/pareto.svg",
+            caption="../report/pareto.rst",
+            category="Comparison",
+            labels={"figure": "activity against naturalness"},
         ),
     log:
         "logs/draw_comparison.log",
@@ -125,13 +135,12 @@ rule write_report:
         per_run(f"{RUN}/motifs_hits.bed"),
         rules.list_sources.output,
     output:
-        page=report(
+        report(
             "results/report/index.html",
             caption="../report/report.rst",
             category="Report",
             labels={"page": "the whole report"},
         ),
-        multiqc="results/report/dna_diffusion_bert_mqc.tsv",
     log:
         "logs/write_report.log",
     localrule: True
@@ -147,6 +156,27 @@ rule write_report:
         "Writing the report"
     script:
         "../scripts/write_report.py"
+
+
+rule write_multiqc:
+    input:
+        "results/comparison/comparison.tsv",
+    output:
+        "results/report/dna_diffusion_bert_mqc.tsv",
+    log:
+        "logs/write_multiqc.log",
+    localrule: True
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        code=code("write_multiqc"),
+    message:
+        "Writing the comparison for MultiQC"
+    script:
+        "../scripts/write_multiqc.py"
 
 
 rule collect_run_times:
@@ -176,4 +206,5 @@ rule report:
     """The report, and all that it rests on."""
     input:
         rules.write_report.output,
+        rules.write_multiqc.output,
         rules.collect_run_times.output,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from diffusion_bert.errors import reported
-from diffusion_bert.figures import agreement, discovery, discrimination, distributions, standing
+from diffusion_bert.figures import agreement, discovery, discrimination, distributions, function, standing
 
 with reported(snakemake.log[0]):
     table = {name: pd.read_csv(path, sep="\t") for name, path in snakemake.input.items() if str(path).endswith(".tsv")}
@@ -21,5 +21,8 @@ with reported(snakemake.log[0]):
     if "discovery_motifs" in table:
         matches = json.loads(Path(snakemake.input.discovery_matches).read_text())
         discovery.draw_discovery(table["discovery_motifs"], matches, out.discovery)
+    if "function_sequences" in table:
+        judged, judge = table["function_confusion"], table["oracle_performance"]
+        function.draw_function(table["function_sequences"], judged, judge, out.function)
     if "grammar" in table:
         standing.draw_grammar(table["grammar"], out.grammar)

@@ -123,7 +123,7 @@ def evaluate_function(
     """
     rows, draws = Rows(), Resamples(bootstrap, seed)
     known = judgements["activity"].notna().to_numpy()
-    embeddings = _stacked(judgements["embedding"], known)
+    embeddings = _stacked(judgements["embedding"], known, (judgements["set"] == REFERENCE).to_numpy())
     labels_known = max((len(p) for p in judgements.loc[known, "probabilities"]), default=1) - 1
     values = judgements["activity"].to_numpy(dtype=np.float64)
     right = (judgements["predicted"] == judgements["label"]).to_numpy()
@@ -164,13 +164,16 @@ def evaluate_function(
     }
 
 
-def _stacked(vectors: Sequence[np.ndarray], known: np.ndarray) -> np.ndarray:
-    """The embeddings of all rows, (n, d) float64; zeros where the judge knows no label."""
+def _stacked(vectors: Sequence[np.ndarray], known: np.ndarray, of_reference: np.ndarray) -> np.ndarray:
+    """The embeddings of all rows, (n, d) float64, in units of the reference's root mean square; zeros where the judge
+    does not know the label."""
     width = max((len(vector) for vector in vectors), default=0)
     out = np.zeros((len(vectors), width))
     for row in np.flatnonzero(known):
         out[row] = vectors[row]
-    return out
+    # One scale for all numbers of the embedding, which training leaves open and the kernel's power would blow up.
+    size = float(np.sqrt((out[known & of_reference] ** 2).mean())) if (known & of_reference).any() else 0.0
+    return out / (size or 1.0)
 
 
 def _why_none(n: int) -> str:

@@ -112,30 +112,26 @@ def _judges_chromosomes(train: pd.DataFrame) -> list[str]:
 def train_oracle(
     train_parquet: str | Path,
     validation_parquet: str | Path,
-    test_parquet: str | Path,
     name: str,
     settings: Mapping[str, Any],
     *,
-    bootstrap: int,
     seed: int,
     folder: str | Path,
 ) -> None:
-    """Train one oracle on its half of the training windows and write its folder.
+    """Train one oracle on its half of the training windows and write its folder: model.safetensors, oracle.json.
 
     name: ``guide`` or ``judge``. settings: ``epochs`` (at most) and ``width``. seed: the config's, the same for both.
-    Written: model.safetensors, oracle.json, and performance.tsv (ORACLE_PERFORMANCE on the test windows and their
-    shuffles). The epoch and the temperature are chosen on the validation windows and their shuffles. A label with
-    fewer than 8 windows in the half, or none in validation, is not one of the classes; an oracle without a label is
-    written all the same, with tables that say so.
+    The epoch and the temperature are chosen on the validation windows and their shuffles. A label with fewer than 8
+    windows in the half, or none in validation, is not one of the classes; an oracle without a label is written all the
+    same, and what it says of sequences is nothing.
     """
-    paths = {"train": train_parquet, "validation": validation_parquet, "test": test_parquet}
-    frames = {split: read_parquet(path, WINDOWS) for split, path in paths.items()}
-    rows, chroms = halves(frames["train"], seed)
-    frames["train"] = frames["train"].iloc[rows[name]]
-    counts = frames["train"]["label"].value_counts()
-    validated = set(frames["validation"]["label"])
+    train, validation = (read_parquet(path, WINDOWS) for path in (train_parquet, validation_parquet))
+    rows, chroms = halves(train, seed)
+    train = train.iloc[rows[name]]
+    counts = train["label"].value_counts()
+    validated = set(validation["label"])
     labels = sorted(label for label, n in counts.items() if n >= FEWEST and label in validated)
-    for label in sorted({label for frame in frames.values() for label in frame["label"]} - set(labels)):
+    for label in sorted({*train["label"], *validated} - set(labels)):
         _LOG.info(
             "label %s is not one of the oracle's: %d windows in its half (%d are needed), %s in validation",
             label,
@@ -151,25 +147,39 @@ def train_oracle(
         "halves": "by chromosome" if chroms else "drawn",
         "judge_chromosomes": chroms,
     }
-    oracle = Oracle(labels, None, description=description)
-    log_p = {"windows": np.zeros((0, len(labels) + 1)), "shuffles": np.zeros((0, len(labels) + 1))}
-    test = frames["test"][frames["test"]["label"].isin(labels)]
-    if labels:
-        own = derive_seed(seed, "oracle", name)
+    if not labels:
+        save_oracle(Oracle([], None, description=description), folder)
+        return
+    with reproducible(THREADS):
+        oracle = _fitted({"train": train, "validation": validation}, labels, settings, _own(seed, name), description)
+    save_oracle(oracle, folder)
+
+
+def evaluate_oracle(
+    folder: str | Path, test_parquet: str | Path, *, bootstrap: int, seed: int, destination: str | Path
+) -> None:
+    """Write ORACLE_PERFORMANCE: how well the oracle of a folder tells test windows and their shuffles.
+
+    seed: the config's. Windows of labels that the oracle does not know are left out.
+    """
+    oracle = load_oracle(folder)
+    test = read_parquet(test_parquet, WINDOWS)
+    test = test[test["label"].isin(oracle.labels)]
+    own = _own(seed, oracle.description["oracle"])
+    log_p = shuffled = np.zeros((0, len(oracle.labels) + 1))
+    if len(test):
         with reproducible(THREADS):
-            oracle = _fitted(frames, labels, settings, own, description)
-            if len(test):
-                log_p = {
-                    "windows": oracle.read(test["sequence"].tolist())[0],
-                    "shuffles": oracle.read(_shuffles(test, own, "test"))[0],
-                }
-    scores = performance(
-        log_p["windows"], log_p["shuffles"], test["label"].tolist(), labels, bootstrap=bootstrap, seed=seed
-    )
+            log_p = oracle.read(test["sequence"].tolist())[0]
+            shuffled = oracle.read(_shuffles(test, own, "test"))[0]
+    scores = performance(log_p, shuffled, test["label"].tolist(), oracle.labels, bootstrap=bootstrap, seed=own)
     for row in scores.dropna(subset="value").itertuples(index=False):
         _LOG.info("%s of %s against %s: %.3f (%.3f to %.3f)", *row[:6])
-    save_oracle(oracle, folder)
-    write_tsv(scores, Path(folder) / "performance.tsv", ORACLE_PERFORMANCE)
+    write_tsv(scores, destination, ORACLE_PERFORMANCE)
+
+
+def _own(seed: int, name: str) -> int:
+    """The seed of one oracle's weights, batches and shuffles."""
+    return derive_seed(seed, "oracle", name)
 
 
 def _fitted(

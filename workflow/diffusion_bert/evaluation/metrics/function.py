@@ -38,8 +38,8 @@ METRICS = [
         "frechet_distance",
         "Fréchet distance",
         "Squared Fréchet distance between the Gaussians that fit the judge's embeddings of set and reference "
-        "(training windows that it has not learned from), extrapolated to sets without end; it may fall below 0 by "
-        "chance.",
+        "(training windows that it has not learned from; its root mean square is 1), extrapolated to sets without end; "
+        "it may fall below 0 by chance.",
         "Heusel et al. 2017; extrapolation as FID-infinity, Chong and Forsyth 2020",
         "squared distance",
         "lower",
@@ -49,7 +49,8 @@ METRICS = [
         "mmd",
         "Maximum mean discrepancy",
         "Unbiased estimate of the squared maximum mean discrepancy between the judge's embeddings of set and "
-        "reference, with the kernel (x·y / dimensions + 1) to the third power; it may fall below 0 by chance.",
+        "reference (whose root mean square is 1), with the kernel (x·y / dimensions + 1) to the third power; it may "
+        "fall below 0 by chance.",
         "Gretton et al. 2012; kernel as KID, Binkowski et al. 2018",
         "squared distance",
         "lower",
