@@ -92,16 +92,16 @@ def _log_choose(n: np.ndarray, k: np.ndarray) -> np.ndarray:
 
 
 def enriched_in_resamples(whole: Enrichment, observed: np.ndarray, shuffled: np.ndarray) -> np.ndarray:
-    """Which motifs are enriched in each bootstrap sample, at the p-value that was the limit in the whole set.
+    """Which motifs are enriched in each bootstrap sample, at the p-value that was Benjamini and Hochberg's limit in the
+    whole set.
 
     observed, shuffled: sequences and shuffles with a hit in each sample, whole numbers, (draws, M). Returns bool of
     the same shape. The limit is kept, so that the test is a number to reach, which is worked out once for every sum.
     """
-    accepted = whole.p[whole.found]
-    limit = accepted.max() if len(accepted) else FDR / max(len(whole.p), 1)
+    limit = FDR * max(int(whole.found.sum()), 1) / max(len(whole.p), 1)
     observed, both = observed.astype(np.int64), (observed + shuffled).astype(np.int64)
     sums, place = np.unique(both, return_inverse=True)
-    return observed >= _least_enriched(sums, whole.n, float(limit))[place.reshape(both.shape)]
+    return observed >= _least_enriched(sums, whole.n, limit)[place.reshape(both.shape)]
 
 
 def _least_enriched(both: np.ndarray, n: int, limit: float) -> np.ndarray:
