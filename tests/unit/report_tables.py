@@ -250,6 +250,9 @@ def verdict(frames: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
                     "separates": "yes" if gap else "no",
                     "position": (row["generated"] - row["markov"]) / gap if gap else None,
                     "worse_than_ceiling": "no",
+                    "lstm": None,
+                    "beats_lstm": None,
+                    "rank": None,
                     "note": None,
                 }
             )

@@ -23,6 +23,9 @@ def _rows(**columns) -> pd.DataFrame:
         "separates": "yes",
         "position": 0.714,
         "worse_than_ceiling": "no",
+        "lstm": None,
+        "beats_lstm": None,
+        "rank": None,
     }
     return pd.DataFrame([row | columns])
 
@@ -140,6 +143,57 @@ def test_facts_tell_of_copies_and_of_the_markov_chain():
     frame.loc[(frame["metric"] == "exact_copies") & (frame["set"] == "generated"), "value"] = 0.25
     assert verdict.facts(one, frame)[0].startswith("25 % of the generated sequences are copies of a training sequence")
     assert verdict.facts(one, frame.iloc[:0]) == []
+
+
+def _against_lstm(paired=(-0.02, -0.03, -0.01)) -> pd.DataFrame:
+    """EVALUATION rows of held-out windows: bits a base under both, and their difference with its interval."""
+    rows = [("model_bits_per_base", 1.86, None, None), ("lstm_bits_per_base", 1.88, None, None)]
+    return pd.DataFrame(
+        [
+            {"metric": metric, "label": "all", "set": "ceiling", "value": value, "ci_low": low, "ci_high": high}
+            for metric, value, low, high in [*rows, ("model_minus_lstm", *paired)]
+        ]
+    )
+
+
+def test_the_lstm_is_beaten_or_it_is_said_that_it_is_not():
+    won = [_rows(metric=name, lstm=0.2, beats_lstm="yes") for name in ("gc_sd", "gc_wasserstein")]
+    lost = _rows(metric="motif_rate_pearson", lstm=0.9, beats_lstm="no")
+    # Repeated metrics, metrics in which a party is the judge, and those that tell nothing apart.
+    others = [
+        _rows(metric="kmer_pearson_4", lstm=0.9, beats_lstm="no"),
+        _rows(metric="lstm_bits_per_base", lstm=1.8),
+        _rows(metric="model_minus_lstm", lstm=0.1),
+        _rows(metric="cpg_oe", lstm=0.1),
+    ]
+    (one,) = verdict.judge(pd.concat([*won, lost, *others]))
+    said, bits = verdict.against_lstm(one, _against_lstm())
+    assert said == (
+        "Against a small autoregressive LSTM trained on the same windows, m / s is better in 2 of 4 metrics and worse "
+        "in 1; in the others the two cannot be told apart. It beats the LSTM. Better in: Spread of GC, GC distance. "
+        "Worse in: Motif rates, Pearson."
+    )
+    assert bits == (
+        "On held-out windows the model knows more than the LSTM: 1.860 bits a base (a bound) against 1.880 (exact), a "
+        "difference of -0.020 on the same windows (95 % interval -0.030 to -0.010)."
+    )
+    assert verdict.facts(one, _against_lstm())[:2] == [said, bits]
+    assert not any(standing.metric == "model_minus_lstm" for standing in one.standings)
+
+    (one,) = verdict.judge(pd.concat([won[0], lost, *others]))
+    assert (
+        "It does not beat the LSTM, and a generator that cannot has not earned its name."
+        in verdict.against_lstm(one, _against_lstm())[0]
+    )
+    for paired, words in (((0.02, 0.01, 0.03), "knows less than"), ((0.0, -0.01, 0.01), "is not told apart from")):
+        assert f"the model {words} the LSTM" in verdict.against_lstm(one, _against_lstm(paired))[1]
+    # Of sequences made elsewhere there is no model that could be asked.
+    assert len(verdict.against_lstm(one, _against_lstm().iloc[:0])) == 1
+
+
+def test_without_an_lstm_nothing_is_said_of_it():
+    (one,) = verdict.judge(_rows())
+    assert verdict.against_lstm(one, _against_lstm()) == []
 
 
 @pytest.mark.parametrize(

@@ -121,9 +121,8 @@ def _panels(
     wide: one row an item, one column a set. names: what readers call items, where not as in the index.
     below: how many rows ``fill(figure, grid, first_row)`` adds.
     """
-    floors = [
-        name for name in style.ordered(wide.columns) if name not in (style.CEILING, style.GENERATED, style.REFERENCE)
-    ]
+    others = (style.CEILING, style.GENERATED, style.REFERENCE, style.PEER)
+    floors = [name for name in style.ordered(wide.columns) if name not in others]
     reference = wide[style.REFERENCE]
     closest = max(floors, key=lambda name: _correlation(reference, wide[name]), default=None)
     shown = [name for name in (style.CEILING, style.GENERATED, closest) if name in wide]

@@ -16,12 +16,14 @@ from matplotlib.figure import Figure
 from diffusion_bert.tables import written_beside
 
 GENERATED, CEILING, REFERENCE = "generated", "ceiling", "reference"
+PEER = "lstm"  # made by another learned generator: no floor
 
 # Okabe-Ito colours (safe for colour-blind readers); markers differ too, so that a grey print still reads.
 COLOURS = {
     GENERATED: "#c04a00",
     CEILING: "#00795a",
     REFERENCE: "#1a1a1a",
+    PEER: "#1f5fa8",
     "dinucleotide_shuffle": "#5d6b78",
     "markov": "#7b5ea7",
     "uniform": "#9a8f7d",
@@ -30,6 +32,7 @@ MARKERS = {
     GENERATED: "o",
     CEILING: "D",
     REFERENCE: "*",
+    PEER: "P",
     "dinucleotide_shuffle": "s",
     "markov": "^",
     "uniform": "v",
@@ -38,16 +41,25 @@ TITLES = {
     GENERATED: "generated",
     CEILING: "held-out real",
     REFERENCE: "training",
+    PEER: "LSTM",
     "dinucleotide_shuffle": "dinucleotide shuffle",
     "markov": "Markov chain",
     "uniform": "uniform random",
 }
-LINES = {GENERATED: "-", CEILING: "-", REFERENCE: ":", "dinucleotide_shuffle": "--", "markov": "-.", "uniform": ":"}
+LINES = {
+    GENERATED: "-",
+    CEILING: "-",
+    REFERENCE: ":",
+    PEER: (0, (7, 1.5)),
+    "dinucleotide_shuffle": "--",
+    "markov": "-.",
+    "uniform": ":",
+}
 BASES = {"A": "#00795a", "C": "#1f5fa8", "G": "#b07800", "T": "#b3261e"}
 # For models and samplers, which have no fixed meaning.
 SERIES = ("#1f5fa8", "#c04a00", "#00795a", "#7b5ea7", "#8a6d00", "#a8326f", "#4a4a4a", "#2a8fa0")
 
-_ORDER = [CEILING, GENERATED, REFERENCE, "dinucleotide_shuffle", "markov", "uniform"]
+_ORDER = [CEILING, GENERATED, REFERENCE, PEER, "dinucleotide_shuffle", "markov", "uniform"]
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, 'DejaVu Sans', sans-serif"
 _SETTINGS = {
     "svg.fonttype": "none",
@@ -84,7 +96,7 @@ def marker(name: str) -> str:
     return MARKERS.get(name, "P")
 
 
-def line(name: str) -> str:
+def line(name: str) -> str | tuple[float, tuple[float, ...]]:
     return LINES.get(name, "--")
 
 

@@ -162,12 +162,21 @@ def _evaluation(config: Mapping, markov: pd.DataFrame | None, numbers: Mapping) 
     intervals = (
         f" with 95 % intervals from {settings['bootstrap']} bootstrap samples" if settings.get("bootstrap") else ""
     )
+    peer = ""
+    if settings.get("lstm"):
+        peer = (
+            " Beside them, as a peer and no floor, stands an autoregressive LSTM of two layers over single bases "
+            "(Hochreiter and Schmidhuber 1997) with the label at every step, at most "
+            f"{settings['lstm']['parameters']:,} parameters, "
+            f"trained on the same windows for {settings['lstm']['epochs']:g} epochs (AdamW, the epoch of the lowest "
+            "validation loss kept); it gives exact likelihoods."
+        )
     return (
         f"Generated sequences were compared to training windows in composition, k-mers, motifs ({motifs}), likeness to "
         f"training sequences, and likelihood, label by label, at {size}{intervals}. Every metric stands between a "
         "ceiling (held-out test windows against training windows) and floors: dinucleotide shuffles of the test "
         f"windows (Altschul and Erickson 1985), {chain}, and uniform random bases. A metric takes part in the verdict "
-        "only where it separates floors from ceiling."
+        f"only where it separates floors from ceiling.{peer}"
     )
 
 

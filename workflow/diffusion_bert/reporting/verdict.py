@@ -24,6 +24,9 @@ class Standing:
     falling short does. None where the metric does not tell real sequences from floors.
     grade: "real", "between", "floor", "beyond" (past a ceiling that should be met), "alarm" (a metric that cannot rank,
     and yet clearly worse than real sequences) or "blind".
+    lstm: the value of the LSTM's sequences, None where there are none. beats_lstm: whether the generated ones are
+    better than these, None where the two cannot be told apart.
+    rank: among the runs, which share it where they cannot be told apart; None for one run alone.
     """
 
     metric: str
@@ -36,6 +39,9 @@ class Standing:
     position: float | None
     score: float | None
     grade: str
+    lstm: float | None = None
+    beats_lstm: bool | None = None
+    rank: int | None = None
 
     @property
     def floor_title(self) -> str:
@@ -64,14 +70,18 @@ def judge(verdict: pd.DataFrame) -> list[Verdict]:
     """One verdict a run, the best first.
 
     verdict: model, sampler, metric, label, value, ceiling, best_floor, floor_name, separates, position,
-    worse_than_ceiling; only the rows
-    of the label "all" count.
+    worse_than_ceiling, lstm, beats_lstm; only the rows of the label "all" count.
     """
     frame = verdict[verdict["label"] == "all"]
     frame = frame.assign(separates=style.is_yes(frame["separates"]), worse=style.is_yes(frame["worse_than_ceiling"]))
     verdicts = []
     for (model, sampler), own in frame.groupby(["model", "sampler"], sort=False):
-        standings = tuple(_standing(row) for row in own.itertuples(index=False) if not pd.isna(row.value))
+        standings = tuple(
+            _standing(row)
+            for row in own.itertuples(index=False)
+            # What compares two models says nothing of where sequences stand.
+            if not pd.isna(row.value) and not (row.metric in METRICS and len(METRICS[row.metric].judges) > 1)
+        )
         by_question: dict[str, list[float]] = {}
         for standing in standings:
             if standing.score is not None:
@@ -138,11 +148,12 @@ def points(verdict: Verdict, most: int = 5) -> list[tuple[str, str, list[str]]]:
 
 
 def facts(verdict: Verdict, evaluations: pd.DataFrame) -> list[str]:
-    """Plain facts that need no floor: copies of training sequences, and the model against the best Markov chain.
+    """Plain facts that need no floor: the run against the LSTM, copies of training sequences, and the model against the
+    best Markov chain.
 
     evaluations: the run's EVALUATION rows of all questions.
     """
-    out = []
+    out = against_lstm(verdict, evaluations)
     rows = evaluations[evaluations["label"] == "all"].dropna(subset=["value"]).set_index(["metric", "set"])
     rows = rows[~rows.index.duplicated()]
 
@@ -177,6 +188,49 @@ def facts(verdict: Verdict, evaluations: pd.DataFrame) -> list[str]:
             f"(a uniform guess needs 2).{doubt}"
         )
     return out
+
+
+def against_lstm(verdict: Verdict, evaluations: pd.DataFrame) -> list[str]:
+    """How the generated sequences, and the model, stand against the LSTM; nothing where there is none.
+
+    evaluations: the run's EVALUATION rows of all questions. Metrics that repeat others (``repeats``) do not count.
+    """
+    asked = [one for one in verdict.standings if one.lstm is not None and not repeats(one.metric)]
+    asked = [one for one in asked if one.metric not in METRICS or not METRICS[one.metric].judges]
+    if not asked:
+        return []
+    won = [one for one in asked if one.beats_lstm is True]
+    lost = [one for one in asked if one.beats_lstm is False]
+    if len(won) > len(lost):
+        judgement = "It beats the LSTM"
+    else:
+        judgement = "It does not beat the LSTM, and a generator that cannot has not earned its name"
+    out = [
+        f"Against a small autoregressive LSTM trained on the same windows, {verdict.run} is better in {len(won)} of "
+        f"{len(asked)} metrics and worse in {len(lost)}; in the others the two cannot be told apart. {judgement}."
+        + (f" Better in: {_listed(won)}." if won else "")
+        + (f" Worse in: {_listed(lost)}." if lost else "")
+    ]
+    rows = evaluations[(evaluations["label"] == "all") & (evaluations["set"] == style.CEILING)].dropna(subset=["value"])
+    rows = rows.drop_duplicates("metric").set_index("metric")
+    if {"model_minus_lstm", "model_bits_per_base", "lstm_bits_per_base"} <= set(rows.index):
+        model, lstm, paired = (
+            rows.loc[name] for name in ("model_bits_per_base", "lstm_bits_per_base", "model_minus_lstm")
+        )
+        low, high = paired["ci_low"], paired["ci_high"]
+        how = "knows more than" if high < 0 else "knows less than" if low > 0 else "is not told apart from"
+        out.append(
+            f"On held-out windows the model {how} the LSTM: {model['value']:.3f} bits a base (a bound) against "
+            f"{lstm['value']:.3f} (exact), a difference of {paired['value']:+.3f} on the same windows (95 % interval "
+            f"{low:+.3f} to {high:+.3f})."
+        )
+    return out
+
+
+def _listed(standings: list[Standing], most: int = 4) -> str:
+    """The metrics' titles, the first few by name."""
+    more = f" and {len(standings) - most} more" if len(standings) > most else ""
+    return ", ".join(one.title for one in standings[:most]) + more
 
 
 def grammar_sentence(verdict: Verdict) -> str | None:
@@ -235,6 +289,9 @@ def _standing(row) -> Standing:
         position=position,
         score=score,
         grade=grade,
+        lstm=None if pd.isna(row.lstm) else float(row.lstm),
+        beats_lstm=None if pd.isna(row.beats_lstm) else row.beats_lstm in ("yes", True),
+        rank=None if pd.isna(row.rank) else int(row.rank),
     )
 
 
