@@ -113,8 +113,59 @@ def test_near_duplicates_are_those_of_all_pairs():
         any(identity(one, other) >= 0.9 for j, other in enumerate(sequences) if j != i)
         for i, one in enumerate(sequences)
     ]
-    assert near_duplicates(sequences).tolist() == expected
+    assert near_duplicates(sequences)[0].tolist() == expected
     assert sum(expected) == 8
+
+
+def clusters_by_all_pairs(sequences: list[str]) -> set[frozenset[int]]:
+    """Single linkage by a walk over all pairs."""
+    near = [
+        {j for j, other in enumerate(sequences) if j == i or max(identity(one, other), identity(other, one)) >= 0.9}
+        for i, one in enumerate(sequences)
+    ]
+    out = set()
+    for start in range(len(sequences)):
+        seen, ahead = set(), [start]
+        while ahead:
+            row = ahead.pop()
+            if row not in seen:
+                seen.add(row)
+                ahead += near[row]
+        out.add(frozenset(seen))
+    return out
+
+
+def test_clusters_are_those_of_all_pairs():
+    generator = np.random.default_rng(2)
+    base = random_sequences(60, 1, width=100)
+    chain = [base[0]]
+    for _ in range(5):  # each near to the next, the last far from the first
+        chain.append(mutated(chain[-1], 8, generator))
+    assert identity(chain[0], chain[-1]) < 0.9
+    family = [mutated(base[1], 3, generator) for _ in range(9)]
+    sequences = [*base, *chain[1:], *family, complement(base[2]), base[3], mutated(base[4], 20, generator)]
+    _, cluster = near_duplicates(sequences)
+    found = {frozenset(np.flatnonzero(cluster == number).tolist()) for number in set(cluster.tolist())}
+    assert found == clusters_by_all_pairs(sequences)
+    assert sorted(map(len, found))[-4:] == [2, 2, 6, 10]
+
+
+def test_a_family_of_hundreds_is_one_cluster_and_the_rest_are_found_beside_it():
+    generator = np.random.default_rng(3)
+    base = random_sequences(300, 1, width=80)
+    family = [mutated(base[0], 3, generator) for _ in range(500)]
+    sequences = [*base[1:], *family, mutated(base[5], 4, generator)]
+    near, cluster = near_duplicates(sequences)
+    size = np.bincount(cluster)
+    assert sorted(size.tolist())[-3:] == [1, 2, 500]
+    assert near.sum() == 502
+
+
+@pytest.mark.parametrize("sequences", [[], ["ACGT"], ["", ""], ["NNNN", "AC", "GT"]])
+def test_sets_without_much_in_them_have_clusters_too(sequences):
+    near, cluster = near_duplicates(sequences)
+    assert len(near) == len(cluster) == len(sequences)
+    assert near.tolist() == [len(sequences) > 1 and key in ("", "AC", "GT") for key in sequences]
 
 
 def test_both_strands_are_one_sequence():
@@ -154,6 +205,10 @@ def test_collapse_to_one_sequence_is_caught(judged):
     assert value(evaluation, "unique", "ceiling") == 1
     assert value(evaluation, "near_duplicates", "ceiling") == 0
     assert value(evaluation, "unique", "collapsed", "gut") == pytest.approx(1 / 20)
+    assert value(evaluation, "clusters", "collapsed") == pytest.approx(1 / 40)
+    assert value(evaluation, "largest_cluster", "collapsed") == 1
+    assert value(evaluation, "clusters", "ceiling") == 1
+    assert value(evaluation, "largest_cluster", "ceiling") == pytest.approx(1 / 40)
 
 
 def test_the_comparison_sounds_the_alarm(judged):
@@ -161,7 +216,7 @@ def test_the_comparison_sounds_the_alarm(judged):
     for failure, metrics in (
         ("generated", {"exact_copies", "near_copies", "nearest_identity", "longest_shared"}),
         ("reversed", {"exact_copies", "near_copies", "nearest_identity", "longest_shared"}),
-        ("collapsed", {"unique", "near_duplicates"}),
+        ("collapsed", {"unique", "near_duplicates", "clusters", "largest_cluster"}),
     ):
         rows = evaluation[evaluation["set"].isin([failure, "ceiling"])]
         rows = rows.assign(set=rows["set"].replace(failure, "generated"))

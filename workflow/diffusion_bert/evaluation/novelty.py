@@ -8,9 +8,11 @@ import edlib
 import mappy
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from diffusion_bert.evaluation.intervals import Resamples, sums
 from diffusion_bert.evaluation.letters import reverse_complement
+from diffusion_bert.evaluation.metrics.novelty import METRICS
 from diffusion_bert.evaluation.rows import Rows, compared, groups
 from diffusion_bert.evaluation.shared import longest_shared
 
@@ -19,6 +21,7 @@ NEAR = 0.9
 SEEDING = {"k": 9, "w": 3, "min_cnt": 2, "min_chain_score": 15, "min_dp_score": 15, "best_n": 5}
 NO_DIAGONAL = 0x001  # minimap2's MM_F_NO_DIAG: no seeds of a sequence with itself, told by name
 FEWEST_LETTERS = 20
+FIRST, COMPANY = 100, 20  # see near_duplicates
 
 
 def identity(query: str, target: str) -> float:
@@ -81,20 +84,44 @@ def nearest(queries: Sequence[str], library: Library) -> pd.DataFrame:
     return out.assign(longest_shared=shared)
 
 
-def near_duplicates(sequences: Sequence[str]) -> np.ndarray:
-    """Whether each sequence has another one in the set with an identity of at least 0.9, on either strand: bool (n,).
+def near_duplicates(sequences: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each sequence has another in the set with an identity of at least 0.9, bool (n,); its cluster, int (n,).
 
-    Equal sequences always count; candidates of others come from mappy. Linear in n but for sets that repeat
-    themselves, where only the distinct sequences are aligned.
+    Identity on either strand, of either to the other. Clusters are those of single linkage: chains of such pairs.
+    Equal sequences always count; candidates of others come from mappy, so that a link may be missed between
+    sequences that have many such neighbours. Linear in n, for a set that is one sequence over and over with few edits
+    as well: what is near to one of the first hundred looked at, and in company, is not compared with all the rest.
     """
     keys = canonical(sequences)
-    counts = pd.Series(keys).map(pd.Series(keys).value_counts()).to_numpy()
-    distinct = sorted(set(keys))
-    library = Library(distinct)
-    near = {}
+    counts = pd.Series(keys).value_counts()
+    distinct = sorted(counts.index)
+    row_of = {key: row for row, key in enumerate(distinct)}
+    pairs = []
+    # A hundred, evenly through the sorted list: large families are among them.
+    few = list(range(0, len(distinct), max(len(distinct) // FIRST, 1)))
+    place = {row: number for number, row in enumerate(few)}
+    library = Library([distinct[row] for row in few])
     for row, key in enumerate(distinct):
-        near[key] = any(identity(key, distinct[other]) >= NEAR for other in library.candidates(key, row))
-    return np.array([count > 1 or near[key] for key, count in zip(keys, counts.tolist(), strict=True)], dtype=bool)
+        pairs += [
+            (row, few[other]) for other in library.candidates(key, place.get(row)) if _near(key, distinct[few[other]])
+        ]
+    company = np.bincount([other for _, other in pairs], minlength=len(distinct))
+    settled = {row for row, other in pairs if company[other] > COMPANY}
+    library = Library(distinct)
+    for row, key in enumerate(distinct):
+        if row not in settled:
+            pairs += [(row, other) for other in library.candidates(key, row) if _near(key, distinct[other])]
+    ends = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    graph = sparse.coo_matrix((np.ones(ends.shape[1]), ends), shape=(len(distinct), len(distinct)))
+    cluster = sparse.csgraph.connected_components(graph, directed=False)[1] if distinct else np.zeros(0, dtype=np.int64)
+    linked = np.zeros(len(distinct), dtype=bool)
+    linked[ends.ravel()] = True
+    rows = np.array([row_of[key] for key in keys], dtype=np.int64)
+    return linked[rows] | (counts.reindex(distinct).to_numpy()[rows] > 1), cluster[rows]
+
+
+def _near(one: str, other: str) -> bool:
+    return identity(one, other) >= NEAR
 
 
 def canonical(sequences: Sequence[str]) -> list[str]:
@@ -110,7 +137,7 @@ def evaluate_novelty(
     sets: SETS frame. train: WINDOWS frame (all of training, not the sample in the sets). Every sequence is compared
     with the training windows of all labels. Details ``sequences``: set, label, name, identity, longest_shared (bp),
     nearest (name of the training window: train_ and its row in the table, 1-based; null where none shares a letter).
-    ``unique`` and ``near_duplicates`` have an interval by the bootstrap over sequences, each keeping its own status.
+    What is said of a set as such has an interval by the bootstrap over sequences, each keeping its own status.
     """
     rows, draws = Rows(), Resamples(bootstrap, seed)
     names = compared(sets)
@@ -125,19 +152,21 @@ def evaluate_novelty(
             at = members[name]
             n = len(at)
             if n == 0:
-                for metric in ("nearest_identity", "exact_copies", "near_copies", "longest_shared", "unique"):
-                    rows.missing(metric, label, name, 0, "no sequence")
-                rows.missing("near_duplicates", label, name, 0, "no sequence")
+                for metric in METRICS:
+                    rows.missing(metric.name, label, name, 0, "no sequence")
                 continue
-            # Each distinct sequence counts once, shared out among its copies, so that the mean is distinct / n.
-            repeats = pd.Series(keys[at]).map(pd.Series(keys[at]).value_counts()).to_numpy(dtype=np.float64)
+            near, cluster = near_duplicates([sequences[row] for row in at])
+            size = np.bincount(cluster)
             values = {
                 "nearest_identity": found["identity"].to_numpy()[at],
                 "exact_copies": found["exact"].to_numpy()[at],
                 "near_copies": found["identity"].to_numpy()[at] >= NEAR,
                 "longest_shared": found["longest_shared"].to_numpy()[at],
-                "unique": 1 / repeats,
-                "near_duplicates": near_duplicates([sequences[row] for row in at]),
+                # Each distinct sequence counts once, shared out among its copies, so that the mean is distinct / n.
+                "unique": 1 / pd.Series(keys[at]).map(pd.Series(keys[at]).value_counts()).to_numpy(),
+                "near_duplicates": near,
+                "clusters": 1 / size[cluster],
+                "largest_cluster": cluster == size.argmax(),
             }
             for metric, value in values.items():
                 value = value.astype(np.float64)

@@ -65,4 +65,26 @@ METRICS = [
         "novelty",
         (0, 1),
     ),
+    Metric(
+        "clusters",
+        "Clusters of sequences",
+        "Clusters of the set, of which each is a chain of sequences with an identity of at least 0.9 from one to the "
+        "next on either strand, as a share of all sequences of the set; 1 where no two are alike.",
+        "single linkage, Sneath 1957; pairs by mappy (Li 2018) and edlib (Sosic and Sikic 2017)",
+        "share",
+        "higher",
+        "novelty",
+        (0, 1),
+    ),
+    Metric(
+        "largest_cluster",
+        "Largest cluster of sequences",
+        "Share of the set's sequences that are in its largest cluster: a chain of sequences with an identity of at "
+        "least 0.9 from one to the next on either strand.",
+        "single linkage, Sneath 1957; pairs by mappy (Li 2018) and edlib (Sosic and Sikic 2017)",
+        "share",
+        "lower",
+        "novelty",
+        (0, 1),
+    ),
 ]
