@@ -4,5 +4,6 @@ The same tables give the same bytes (no date, fixed ids), text stays text, and c
 green is the ceiling (held-out real sequences), orange is generated, muted colours are the floors.
 
 training: draw_training_curve. distributions: draw_composition, draw_novelty, draw_likelihood.
-agreement: draw_kmers, draw_motifs. discrimination: draw_discrimination. standing: draw_grammar, draw_comparison.
+agreement: draw_kmers, draw_motifs. discrimination: draw_discrimination. function: draw_function.
+standing: draw_grammar, draw_comparison.
 """

@@ -9,7 +9,12 @@ from matplotlib.axes import Axes
 from diffusion_bert.figures import style
 from diffusion_bert.figures.distributions import smooth_density
 
-_AGAINST = {"background": ("its shuffles", "o", "#1a1a1a"), "labels": ("other labels", "D", "#7b5ea7")}
+# What a label is told from: words for readers, a sign that looks as its mark, and its colour.
+_AGAINST = {
+    "background": ("its shuffles", "\N{BLACK CIRCLE}", "#1a1a1a"),
+    "labels": ("other labels", "\N{BLACK DIAMOND}", "#7b5ea7"),
+}
+_MARKERS = {"background": "o", "labels": "D"}
 _MOST_NUMBERS = 8  # labels with which the cells of a confusion matrix still hold a number
 
 
@@ -115,16 +120,16 @@ def _success(ax: Axes, performance: pd.DataFrame) -> None:
     labels = ["all", *sorted(set(frame["label"]) - {"all"})]
     for level, label in enumerate(labels):
         ax.axhline(level, color="#eeeeee", linewidth=1, zorder=0)
-        for offset, (against, (_, marker, colour)) in zip((-0.12, 0.12), _AGAINST.items(), strict=True):
+        for offset, (against, (_, _, colour)) in zip((-0.12, 0.12), _AGAINST.items(), strict=True):
             for row in frame[(frame["label"] == label) & (frame["against"] == against)].itertuples(index=False):
                 ax.plot([row.ci_low, row.ci_high], [level + offset] * 2, color=colour, linewidth=1.4)
-                ax.plot(row.value, level + offset, marker=marker, color=colour, markersize=4.5, linestyle="none")
-    for words, marker, colour in (_AGAINST[against] for against in _AGAINST if (frame["against"] == against).any()):
-        ax.plot([], [], marker=marker, color=colour, markersize=4.5, linestyle="none", label=f"against {words}")
-    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.38), borderaxespad=0, fontsize=8.5, handletextpad=0.2)
+                ax.plot(row.value, level + offset, marker=_MARKERS[against], color=colour, markersize=4.5)
     ax.set_yticks(range(len(labels)), ["all labels" if label == "all" else label for label in labels])
     ax.set_ylim(len(labels) - 0.4, -0.6)
     ax.set_xlim(min(0.45, frame["ci_low"].min() - 0.02), 1.02)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
-    ax.set_xlabel("area under the ROC curve")
+    told = [
+        f"{words} ({sign})" for against, (words, sign, _) in _AGAINST.items() if (frame["against"] == against).any()
+    ]
+    ax.set_xlabel(f"area under the ROC curve, against\n{' and '.join(told)}")
