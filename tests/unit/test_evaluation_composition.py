@@ -115,6 +115,22 @@ def test_collapse_to_one_sequence_is_seen_in_the_spread_of_gc():
     assert row(evaluation, "gc_sd", "ceiling")["ci_low"] > 0.02
 
 
+def test_a_few_simple_sequences_are_seen_in_the_tail():
+    held, reference = random_sequences(200, 1), one_label(random_sequences(200, 2))
+    some = ["AT" * 40] * 20 + random_sequences(180, 3)
+    sets = as_sets(generated=one_label(some), ceiling=one_label(held), reference=reference)
+    evaluation, _ = evaluate_composition(sets, bootstrap=200, seed=1)
+
+    def entropy(sequence: str) -> float:
+        words = pd.Series([sequence[i : i + 3] for i in range(len(sequence) - 2)]).value_counts(normalize=True)
+        return float(stats.entropy(words, base=2))
+
+    lowest = np.quantile([entropy(s) for s in reference["sequence"]], 0.05)
+    assert value(evaluation, "low_complexity") == np.mean([entropy(s) < lowest for s in some])
+    assert value(evaluation, "low_complexity", "ceiling") == np.mean([entropy(s) < lowest for s in held])
+    assert row(evaluation, "low_complexity")["ci_low"] > row(evaluation, "low_complexity", "ceiling")["ci_high"]
+
+
 def test_sequences_without_bases_are_null_with_a_reason():
     sets = as_sets(generated=one_label(["NNNN", "NNNN"]), reference=one_label(["ACGT", "ACGA"]))
     evaluation, _ = evaluate_composition(sets, bootstrap=20, seed=1)
@@ -132,7 +148,7 @@ def test_sequences_of_different_lengths_have_no_table_of_positions():
 
 
 def test_the_same_seed_gives_the_same_table():
-    sets = as_sets(generated=real(15, 1), reference=real(15, 2))
+    sets = as_sets(generated=real(20, 1), reference=real(20, 2))
     first, again, other = (evaluate_composition(sets, bootstrap=50, seed=seed)[0] for seed in (1, 1, 2))
     pd.testing.assert_frame_equal(first, again)
     assert (first["value"] == other["value"]).all()

@@ -9,6 +9,7 @@ from diffusion_bert.evaluation.letters import OTHER, encode, lengths_of
 from diffusion_bert.evaluation.rows import REFERENCE, Rows, compared, groups
 
 POSITION_BINS = 20
+LOWEST, FEWEST = 0.05, 20  # of the reference's sequences the simplest, and how many make that a number
 
 
 def sequence_features(codes: np.ndarray) -> pd.DataFrame:
@@ -126,6 +127,12 @@ def _add_features(
     rows.add("chargaff_skew", label, name, _skew(totals), _skew(drawn), n)
     _add_mean(rows, "longest_homopolymer", label, name, own["longest_homopolymer"].to_numpy(np.float64), counts)
     _add_mean(rows, "trinucleotide_entropy", label, name, own["entropy"].to_numpy(), counts)
+    entropy, theirs = own["entropy"].to_numpy(), reference["entropy"].dropna().to_numpy()
+    if len(theirs) < FEWEST:
+        rows.missing("low_complexity", label, name, n, f"fewer than {FEWEST} reference sequences of three bases")
+    else:
+        low = np.where(np.isfinite(entropy), entropy < np.quantile(theirs, LOWEST), np.nan)
+        _add_mean(rows, "low_complexity", label, name, low, counts)
 
 
 def _unless(totals: np.ndarray, note: str) -> str:

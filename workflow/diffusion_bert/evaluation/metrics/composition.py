@@ -80,6 +80,17 @@ METRICS = [
         (0, 6),
     ),
     Metric(
+        "low_complexity",
+        "Sequences of low complexity",
+        "Share of sequences whose trinucleotides have a lower Shannon entropy than those of 95 % of the reference; a "
+        "few sequences that repeat themselves show here before they move the mean.",
+        "Shannon 1948; trinucleotides as in DUST, Morgulis et al. 2006",
+        "share",
+        "as ceiling",
+        "composition",
+        (0, 1),
+    ),
+    Metric(
         "chargaff_skew",
         "Strand asymmetry",
         "|A - T| / (A + T) + |C - G| / (C + G) over the whole set; 0 where Chargaff's second parity rule holds.",
