@@ -325,6 +325,10 @@ def write_results(
         ),
         "floors/markov.tsv",
     )
+    tsv(
+        pd.DataFrame({"name": ["genome"], "source": ["hg38.fa.gz"], "bytes": [938_000_000], "sha256": ["0f" * 32]}),
+        "windows/sources.tsv",
+    )
     tsv(training(), "models/convnet/training.tsv")
     keep(results / "models/convnet/diffusion.json").write_text(
         json.dumps({"schedule": {"name": "linear"}, "labels": LABELS, "weights_sha256": "0f3a", "parameters": 712345})
@@ -367,6 +371,12 @@ def write_results(
             sequences, keep(results / f"sequences/convnet/{sampler}/sequences.parquet"), tables.SEQUENCES
         )
         tables.write_fasta(sequences, keep(results / f"sequences/convnet/{sampler}/sequences.fasta"))
+        hits = [
+            f"{row.name}\t{start}\t{start + 12}\t{motif}:{name}\t{500 + start}\t+"
+            for row in sequences.itertuples()
+            for start, (motif, name) in zip((20, 90, 95), MOTIFS.items(), strict=False)
+        ]
+        keep(results / place / "motifs_hits.bed").write_text("\n".join(hits) + "\n")
     judged = verdict(frames)
     tsv(judged, "comparison/verdict.tsv")
     tsv(

@@ -128,3 +128,28 @@ def test_no_run_gives_empty_tables():
     assert list(comparison.columns) == list(COMPARISON)
     assert list(verdict.columns) == list(VERDICT)
     check(evaluation("gc_mean", {}), EVALUATION, "a test")
+
+
+@pytest.mark.parametrize(
+    ("metric", "ceiling", "values", "ranks"),
+    [
+        ("gc_wasserstein", 0.1, [0.2, 0.205, 0.4], [1, 1, 3]),
+        ("motif_rate_pearson", 0.9, [0.2, 0.4, 0.405], [3, 1, 1]),
+        ("gc_mean", 0.5, [0.6, 0.4, 0.51], [2, 2, 1]),
+        # Neighbours cannot be told apart, yet the ends can.
+        ("gc_wasserstein", 0.1, [0.20, 0.215, 0.23], [1, 1, 2]),
+    ],
+)
+def test_runs_rank_only_where_their_intervals_part(metric, ceiling, values, ranks):
+    frames = {("m", str(i)): evaluation(metric, {"generated": v, "ceiling": ceiling}) for i, v in enumerate(values)}
+    _, verdict = compare(frames)
+    assert verdict["rank"].tolist() == ranks
+
+
+def test_one_run_alone_has_no_rank_and_no_model_ranks_another():
+    assert compare({RUN: evaluation("gc_mean", {"generated": 0.5, "ceiling": 0.5})})[1]["rank"].isna().all()
+    frames = {
+        ("m", name): evaluation("model_bits_per_base", {"generated": value, "ceiling": 1.9})
+        for name, value in (("a", 1.9), ("b", 1.5))
+    }
+    assert compare(frames)[1]["rank"].isna().all()

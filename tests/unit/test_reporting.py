@@ -220,6 +220,8 @@ def test_sequences_of_every_label_are_shown_with_a_link_to_all_of_them(page):
     assert first == ["GM12878", "HepG2", "K562"] * 2
     assert 'href="../sequences/convnet/ancestral/sequences.fasta"' in page
     assert table.count('class="seq"') == 2 * 50
+    assert table.count('title="CTCF, + strand, 21-32"') == 2 * 50
+    assert 'title="SPI1' not in table, "HNF4A overlaps it and is the better"
 
 
 def test_what_is_absent_is_left_out_with_a_sentence(run, tmp_path):
@@ -291,6 +293,7 @@ def test_sorting_filtering_and_choosing_a_run_work_without_an_error(run, tmp_pat
     assert "CONSOLE" not in log, log
     bits = [float(cell) for cell in _column(document, "sequences", 4, shown=True)]
     assert bits == sorted(bits, reverse=True)
+    assert _column(document, "sequences", 6, shown=True)[0].startswith("CTCF")
     assert set(_column(document, "sequences", 2, shown=True)) == {"K562"}
     assert set(_column(document, "sequences", 2, shown=False)) == {"GM12878", "HepG2"}
     assert f"{len(bits)} of 100 rows" in document

@@ -472,6 +472,12 @@ def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
         yield ("split", "fractions"), "split.fractions leave nothing for training. Make their sum less than 1."
     if "genome" in config and config["windows"]["width"] is None:
         yield ("windows", "width"), "windows.width is null, but windows from a genome need one. Give it in bp."
+    gc = config["generate"]["filters"]["gc"]
+    if gc is not None and gc[0] > gc[1]:
+        yield (
+            ("generate", "filters", "gc"),
+            f"generate.filters.gc is {gc}: its first number is the lowest share, its second the highest. Swap them.",
+        )
     for model, samplers in (config["generate"]["runs"] or {}).items():
         place = ("generate", "runs", model)
         if model not in config["models"]:

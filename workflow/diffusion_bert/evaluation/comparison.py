@@ -19,7 +19,9 @@ COMPARISON: Columns = {"model": "text", "sampler": "text", **EVALUATION}
 # ceiling): an alarm that also holds for metrics that do not rank, such as copies of training sequences.
 # lstm: the value of the LSTM's sequences, a peer and no floor. beats_lstm: ``yes`` or ``no`` where the intervals of
 # generated and LSTM part (those of their distances to the ceiling, for a metric that should be as the ceiling), null
-# where they do not, or where one of the two is the judge.
+# where they do not, or where one of the two is the judge. rank: 1, and one more for each other run that is better by an
+# interval that parts from this one's, so that runs which cannot be told apart share it. Null where there is one run
+# alone, and where a model judges: each model is then its own judge.
 VERDICT: Columns = {
     "model": "text",
     "sampler": "text",
@@ -34,6 +36,7 @@ VERDICT: Columns = {
     "worse_than_ceiling": "text",
     "lstm": "float?",
     "beats_lstm": "text?",
+    "rank": "int?",
     "note": "text?",
 }
 # The set made by another learned generator: what a run is compared with, and neither floor nor ceiling.
@@ -60,6 +63,8 @@ def compare(frames: Mapping[tuple[str, str], pd.DataFrame]) -> tuple[pd.DataFram
         parts.append(frame.assign(model=model, sampler=sampler))
         for (metric, label), rows in frame.groupby(["metric", "label"], sort=False):
             verdicts.append({"model": model, "sampler": sampler, **_stand(METRICS[metric], label, rows)})
+    for row, rank in zip(verdicts, _ranks(verdicts, frames), strict=True):
+        row["rank"] = rank
     comparison = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COMPARISON))
     verdict = pd.DataFrame(verdicts, columns=list(VERDICT))
     return (
@@ -115,6 +120,27 @@ def _stand(metric: Metric, label: str, rows: pd.DataFrame) -> dict:
         else:
             out["position"] = (out["best_floor"] - value) / gap + 0.0  # no minus zero
     return out
+
+
+def _ranks(verdicts: list[dict], frames: Mapping[tuple[str, str], pd.DataFrame]) -> list[int | None]:
+    """The rank of each row of the verdict among the runs that have the metric and label too."""
+    made = {
+        (*run, row.metric, row.label): row
+        for run, frame in frames.items()
+        for row in frame[frame["set"] == GENERATED].itertuples(index=False)
+        if _value(row) is not None
+    }
+    ranks: list[int | None] = []
+    for verdict in verdicts:
+        metric, label = METRICS[verdict["metric"]], verdict["label"]
+        own = made.get((verdict["model"], verdict["sampler"], metric.name, label))
+        others = [made.get((*run, metric.name, label)) for run in frames]
+        others = [row for row in others if row is not None and row is not own]
+        if own is None or metric.judges or not others:
+            ranks.append(None)
+            continue
+        ranks.append(1 + sum(_beats(metric, row, own, verdict["ceiling"]) == "yes" for row in others))
+    return ranks
 
 
 def _badness(metric: Metric, value: float, ceiling: float) -> float:

@@ -4,6 +4,7 @@ Coordinates, where given, are bp, 0-based half-open, and serve the split by chro
 """
 
 import gzip
+import logging
 import re
 import warnings
 import zlib
@@ -14,10 +15,11 @@ import numpy as np
 import pandas as pd
 
 from diffusion_bert.errors import UserError
-from diffusion_bert.tables import FUNNEL, WINDOWS, check, read_fasta
+from diffusion_bert.tables import FUNNEL, SEQUENCES, WINDOWS, check, read_fasta
 
 FIELDS = ("sequence", "label", "chrom", "start", "end", "strand")
 
+_LOG = logging.getLogger(__name__)
 _FORMATS = {
     ".fa": "fasta",
     ".fasta": "fasta",
@@ -47,6 +49,7 @@ def read_labelled_sequences(
     label: str | None = None,
     width: int | None = None,
     max_n: float = 0.0,
+    key: str = "sequences",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read sequences; returns WINDOWS (track = label, score 0, summit null) and a FUNNEL by label (chrom null)
     with the stages sequences (all there are), shorter_than_width and ambiguous_bases.
@@ -59,6 +62,8 @@ def read_labelled_sequences(
     label: for a file in which all sequences have this one label; columns["label"] is then not read.
     width: longer sequences lose both ends, position ``length // 2`` becoming position ``width // 2``, shorter ones
     are dropped; None keeps each at its length. max_n: sequences with a higher fraction of N, after that, are dropped.
+
+    key: what the config calls this source, for messages.
 
     Sequences are upper-cased; IUPAC codes of several bases count as N. With a strand of ``-`` the sequence is taken
     to be the reverse complement of the genome's, and stays so.
@@ -76,8 +81,8 @@ def read_labelled_sequences(
             "the others of chrom, start and end.",
             "Name all three, or chrom alone, or none.",
         )
-    kind = _format(path) if format == "auto" else format
-    raw, where = (_read_fasta if kind == "fasta" else _read_table)(path, kind, wanted)
+    kind = _format(path, key) if format == "auto" else format
+    raw, where = (_read_fasta if kind == "fasta" else _read_table)(path, kind, wanted, key)
     if not len(raw):
         raise UserError(f"{path}: holds no sequence.", "Give a file with at least one row below its header.")
     if label is not None:
@@ -108,18 +113,18 @@ def read_labelled_sequences(
     return check(frame[list(WINDOWS)], WINDOWS, str(path)), check(pd.concat(funnel), FUNNEL, str(path))
 
 
-def _format(path: Path) -> str:
+def _format(path: Path, key: str) -> str:
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in (".gz", ".bgz")]
     kind = _FORMATS.get(suffixes[-1]) if suffixes else None
     if kind is None:
         raise UserError(
             f"{path}: its extension does not tell the format; one of {', '.join(_FORMATS)} was expected.",
-            "Set sequences.format to fasta, tsv, csv or parquet.",
+            f"Set {key}.format to fasta, tsv, csv or parquet.",
         )
     return kind
 
 
-def _read_table(path: Path, kind: str, wanted: Mapping[str, str]):
+def _read_table(path: Path, kind: str, wanted: Mapping[str, str], key: str):
     """The wanted columns by field name, as text, and what a row is called in messages."""
     try:
         if kind == "parquet":
@@ -146,19 +151,19 @@ def _read_table(path: Path, kind: str, wanted: Mapping[str, str]):
     except pd.errors.EmptyDataError:
         raise UserError(f"{path}: the file is empty.", "Give a file with a header and at least one row.") from None
     except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file.", "Mend the path at sequences.source.") from None
+        raise UserError(f"{path}: there is no such file.", f"Mend the path at {key}.source.") from None
     # pandas' and pyarrow's errors of parsing are ValueErrors, a damaged gzip file's may be any of the others.
     except (ValueError, EOFError, OSError, zlib.error, pd.errors.ParserWarning) as error:
         raise UserError(
             f"{path}: cannot be read as {kind}: {' '.join(str(error).split())}.",
-            "Mend the file, or name the right sequences.format.",
+            f"Mend the file, or name the right {key}.format.",
         ) from error
     for field, name in wanted.items():
         if name not in table:
             raise UserError(
-                f"{path}: there is no column {name!r} (sequences.columns.{field}); the columns are "
+                f"{path}: there is no column {name!r} ({key}.columns.{field}); the columns are "
                 f"{', '.join(map(str, table.columns))}.",
-                f"Set sequences.columns.{field} to one of these.",
+                f"Set {key}.columns.{field} to one of these.",
             )
     first = 1 if kind == "parquet" else 2
     unit = "row" if kind == "parquet" else "line"
@@ -166,15 +171,15 @@ def _read_table(path: Path, kind: str, wanted: Mapping[str, str]):
     return raw, lambda row: f"{path}, {unit} {row + first}"
 
 
-def _read_fasta(path: Path, kind: str, wanted: Mapping[str, str]):
+def _read_fasta(path: Path, kind: str, wanted: Mapping[str, str], key: str):
     """As _read_table, for key=value descriptions and names that are loci."""
     try:
         records = read_fasta(path)
     except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file.", "Mend the path at sequences.source.") from None
+        raise UserError(f"{path}: there is no such file.", f"Mend the path at {key}.source.") from None
     except (EOFError, OSError, UnicodeDecodeError, zlib.error) as error:
         raise UserError(
-            f"{path}: cannot be read as fasta: {error}.", "Mend the file, or name the right sequences.format."
+            f"{path}: cannot be read as fasta: {error}.", f"Mend the file, or name the right {key}.format."
         ) from error
     raw = pd.DataFrame({"sequence": records["sequence"]})
     for field in wanted:
@@ -290,3 +295,37 @@ def _count(labels: pd.Series, kept: np.ndarray, stage: str) -> pd.DataFrame:
 def _keep(frame: pd.DataFrame, kept: np.ndarray, stage: str, funnel: list[pd.DataFrame]) -> pd.DataFrame:
     funnel.append(_count(frame["label"], kept, stage))
     return frame[kept].reset_index(drop=True)
+
+
+def read_external(
+    path: str | Path, *, name: str, columns: Mapping[str, str], format: str = "auto", label: str | None = None
+) -> pd.DataFrame:
+    """Sequences made by another generator, as SEQUENCES named ``{name}_1``, ``{name}_2``, ...
+
+    columns, format, label: as read_labelled_sequences takes them. Those with letters other than A, C, G, T are left
+    out, with a line in the log. Raises UserError as read_labelled_sequences does, and where none is left.
+    """
+    windows, _ = read_labelled_sequences(
+        path, columns=columns, format=format, label=label, max_n=1.0, key=f"external.{name}"
+    )
+    kept = windows[~windows["sequence"].str.contains("N")].reset_index(drop=True)
+    if len(kept) < len(windows):
+        _LOG.info(
+            "%d of %d sequences hold other letters than A, C, G, T: left out", len(windows) - len(kept), len(windows)
+        )
+    if kept.empty:
+        raise UserError(
+            f"{path}: each of its {len(windows)} sequences holds letters other than A, C, G and T.",
+            "Give sequences as a generator makes them: of known bases.",
+        )
+    frame = pd.DataFrame(
+        {
+            "name": [f"{name}_{row}" for row in range(1, len(kept) + 1)],
+            "label": kept["label"],
+            "seed": pd.NA,
+            "length": kept["sequence"].str.len(),
+            "bits_per_base": np.nan,
+            "sequence": kept["sequence"],
+        }
+    )
+    return check(frame, SEQUENCES, str(path))

@@ -21,12 +21,14 @@ class Inputs:
     summary: Path | None = None
     funnel: Path | None = None
     markov: Path | None = None
+    sources: Path | None = None
     grammar: Path | None = None
     curves: dict[str, Path] = field(default_factory=dict)
     understanding: dict[str, Path] = field(default_factory=dict)
     models: dict[str, Path] = field(default_factory=dict)
     sequences: dict[Run, Path] = field(default_factory=dict)
     fastas: dict[Run, Path] = field(default_factory=dict)
+    hits: dict[Run, Path] = field(default_factory=dict)
     evaluations: dict[Run, dict[str, Path]] = field(default_factory=dict)
     figures: dict[Run, dict[str, Path]] = field(default_factory=dict)
     shared_figures: dict[str, Path] = field(default_factory=dict)
@@ -53,12 +55,13 @@ class Inputs:
             ("splits", "summary.tsv"): "summary",
             ("splits", "funnel.tsv"): "funnel",
             ("floors", "markov.tsv"): "markov",
+            ("windows", "sources.tsv"): "sources",
         }
         if parts[-2:] in single:
             setattr(self, single[parts[-2:]], path)
         elif name == "grammar.json":
             self.grammar = path
-        elif parts[-2:] in (("models", "training.svg"), ("comparison", "comparison.svg")):
+        elif parts[-2:] in (("models", "training.svg"), ("comparison", "comparison.svg"), ("comparison", "pareto.svg")):
             self.shared_figures[path.stem] = path
         elif parts[-3:-2] == ("models",) and name == "training.tsv":
             self.curves[parts[-2]] = path
@@ -72,6 +75,8 @@ class Inputs:
             self.fastas[parts[-3], parts[-2]] = path
         elif parts[-4:-3] == ("evaluation",) and suffix == ".tsv":
             self.evaluations.setdefault((parts[-3], parts[-2]), {})[path.stem] = path
+        elif parts[-4:-3] == ("evaluation",) and suffix == ".bed":
+            self.hits[parts[-3], parts[-2]] = path
         elif parts[-4:-3] == ("evaluation",) and suffix == ".svg":
             self.figures.setdefault((parts[-3], parts[-2]), {})[path.stem] = path
         else:

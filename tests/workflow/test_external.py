@@ -1,0 +1,61 @@
+"""The workflow as an evaluation suite: no model, the sequences of other generators."""
+
+import random
+
+import pandas as pd
+import pytest
+
+from diffusion_bert.tables import SEQUENCES, read_parquet
+
+
+@pytest.fixture
+def suite(fresh):
+    """The tiny data, and two sets made elsewhere: a table with labels, a FASTA of a generator that knows none."""
+    config = fresh.config
+    del config["models"], config["samplers"], config["generate"]
+    draw = random.Random(1)
+    made = ["".join(draw.choices("ACGT", k=config["windows"]["width"])) for _ in range(60)]
+    labels = list(config["simulate"]["grammar"])
+    table = pd.DataFrame({"class": [labels[i % len(labels)] for i in range(60)], "seq": made})
+    table.loc[0, "seq"] = "N" + made[0][1:]
+    table.to_csv(fresh.folder / "theirs.csv", index=False)
+    (fresh.folder / "others.fa").write_text("".join(f">{i}\n{s.lower()}\n" for i, s in enumerate(made)))
+    config["external"] = {
+        "theirs": {"source": "theirs.csv", "columns": {"sequence": "seq", "label": "class"}},
+        "others": {"source": "others.fa", "label": "all"},
+    }
+    fresh.config = config
+    return fresh
+
+
+def test_sequences_made_elsewhere_are_judged_without_a_model(suite):
+    suite.run()
+    folder = suite.folder / "results"
+    theirs = read_parquet(folder / "sequences/theirs/external/sequences.parquet", SEQUENCES)
+    assert len(theirs) == 59, "the one with an N is left out"
+    assert "1 of 60 sequences" in (suite.folder / "logs/read_external/theirs.log").read_text()
+    verdict = pd.read_csv(folder / "comparison/verdict.tsv", sep="\t")
+    assert set(verdict["model"]) == {"theirs", "others"}
+    assert set(verdict.loc[verdict["model"] == "others", "label"]) == {"all"}
+    rates = verdict[(verdict["metric"] == "motif_rate_pearson") & (verdict["label"] == "all")]
+    assert rates["value"].notna().all()
+    evaluation = pd.read_csv(folder / "evaluation/theirs/external/likelihood.tsv", sep="\t").set_index("metric")
+    generated = evaluation[(evaluation["set"] == "generated") & (evaluation["label"] == "all")]
+    assert abs(generated.loc["markov_bits_per_base", "value"] - 2) < 0.3, "random sequences under the chain"
+    assert pd.isna(generated.loc["model_bits_per_base", "value"])
+    page = (folder / "report/index.html").read_text()
+    assert "theirs" in page and "no model was trained here" in page
+    assert not (folder / "models").exists()
+    assert suite.stale() == {}
+
+
+def test_mistakes_about_them_are_told(suite):
+    for change, said in (
+        ({"theirs": {"source": "gone.fa"}}, "external.theirs.source: the file gone.fa does not exist"),
+        ({}, "models and external are both empty"),
+        ({"theirs": {"source": "theirs.csv"}}, "Set external.theirs.columns.sequence to one of these"),
+    ):
+        suite.edit(external=change)
+        done = suite.run("sequences", check=False)
+        assert done.returncode and said in " ".join(done.stdout.split()), done.stdout[-3000:]
+        assert "Traceback" not in done.stdout
