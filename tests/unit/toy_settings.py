@@ -43,4 +43,5 @@ SETTINGS = {
     "validate_every": 20,
     "validation_windows": None,
     "patience": None,
+    "track": "none",
 }

@@ -24,6 +24,7 @@ rule train_model:
         backbone=lambda wildcards: backbone_of(config["models"][wildcards.model]),
         seed=config["seed"],
         checkpoints="results/checkpoints/{model}",
+        tracking="results/tracking/{model}",
         code=code("train_model"),
     message:
         "Training model {wildcards.model}"

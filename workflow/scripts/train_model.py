@@ -16,5 +16,6 @@ with reported(snakemake.log[0]), bar(f"training {snakemake.wildcards.model}", "s
         backbone=snakemake.params.backbone,
         folder=Path(snakemake.output.curve).parent,
         checkpoint_folder=Path(snakemake.params.checkpoints),
+        tracking_folder=Path(snakemake.params.tracking),
         progress=progress,
     )

@@ -42,6 +42,7 @@ from diffusion_bert.training.device import Precision, forward_of
 from diffusion_bert.training.optimiser import AveragedWeights, learning_rate_at, optimisers, trainable
 from diffusion_bert.training.resume import FILE, asked_to_stop, load_checkpoint, save_checkpoint
 from diffusion_bert.training.start import refuse_worse_than_guess, starting_model, starting_tokenizer
+from diffusion_bert.training.tracking import Point, package_of, tracked
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ def train(
     *,
     backbone: str | Path | None = None,
     checkpoint_folder: str | Path | None = None,
+    tracking_folder: str | Path | None = None,
     device: str = "auto",
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -68,17 +70,25 @@ def train(
     backbone: the folder of the masked language model to start from; None starts from scratch.
     checkpoint_folder: where the state of the run is kept at each validation and found again after a kill; removed from
     there once the model folder is complete. With one, SIGTERM ends the run after its step, by a UserError, and the next
-    run goes on from that step. threads: of the CPU, by default the fixed number of ``reproducible``.
-    progress: called after each step with (steps done, steps in all).
+    run goes on from that step. tracking_folder: where TensorBoard or W&B keep the curve, if ``track`` asks for one.
+    threads: of the CPU, by default the fixed number of ``reproducible``. progress: called after each step with (steps
+    done, steps in all).
 
     The model kept is the best of the validations by bits a base. Raises UserError where the windows are of no use, the
     settings contradict each other, or the loss is no longer a number.
     """
+    package_of(settings["track"])
     with reproducible() if threads is None else reproducible(threads), torch.random.fork_rng():
         run = _Run.set_up(train_parquet, validation_parquet, settings, seed, backbone, best_device(device))
         run.resume(checkpoint_folder)
-        with asked_to_stop(checkpoint_folder) as asked, run.precision.allowed():
-            run.go(checkpoint_folder, progress, asked)
+        with (
+            asked_to_stop(checkpoint_folder) as asked,
+            run.precision.allowed(),
+            tracked(
+                settings["track"], tracking_folder, Path(folder).name, settings, run.curve, fresh=run.step == 0
+            ) as point,
+        ):
+            run.go(checkpoint_folder, progress, point, asked)
         curve = run.finish(folder)
     if checkpoint_folder is not None:
         (Path(checkpoint_folder) / FILE).unlink(missing_ok=True)
@@ -165,7 +175,7 @@ class _Run:
             average=AveragedWeights(model, settings["ema"]),
             optimisers=optimisers(model, settings["optimizer"], settings["learning_rate"], settings["weight_decay"]),
             steps=steps,
-            identity={"seed": seed, "windows": data.hexdigest(), **settings},
+            identity={"seed": seed, "windows": data.hexdigest(), **settings, "track": None},
         )
         run.say_what_is_trained(device)
         return run
@@ -202,6 +212,7 @@ class _Run:
         self,
         checkpoint_folder: str | Path | None,
         progress: Callable[[int, int], None] | None,
+        point: Point,
         asked: threading.Event,
     ) -> None:
         """All steps that are left, with validation every so often and at the end; fewer where it is asked to stop."""
@@ -227,6 +238,7 @@ class _Run:
                 speed = tokens / max(now - since, 1e-9)
                 self.validate(mean * BITS)
                 self.checkpoint(checkpoint_folder if not last else None)
+                point(self.curve[-1])
                 since, tokens = time.monotonic(), 0
                 self.say(began, first, {**self.curve[-1], "tokens_per_second": speed})
                 spoke = since
