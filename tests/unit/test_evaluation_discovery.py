@@ -216,12 +216,13 @@ def test_the_consensus_is_cavener_s(column, letter):
     assert consensus(np.array([column], dtype=float).T) == letter
 
 
-def test_wilson_is_the_textbook_s_interval():
-    for hits, n in ((0, 4), (3, 6), (6, 6)):
-        z, share = stats.norm.ppf(0.975), hits / n
-        centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-        half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-        assert wilson(hits, n) == (pytest.approx(centre - half, abs=1e-12), pytest.approx(centre + half, abs=1e-12))
+def test_the_interval_of_a_share_is_wilson_s():
+    for hits, n in ((0, 4), (3, 6), (6, 6), (1, 90)):
+        expected = stats.binomtest(hits, n).proportion_ci(0.95, method="wilson")
+        assert wilson(hits, n) == (pytest.approx(expected.low, abs=1e-9), pytest.approx(expected.high, abs=1e-9))
+    for hits, n in ((0, 0), (3, 2), (-1, 2)):
+        with pytest.raises(ValueError, match="is no share"):
+            wilson(hits, n)
 
 
 @pytest.fixture(scope="module")

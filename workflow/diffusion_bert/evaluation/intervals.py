@@ -5,8 +5,9 @@ function of sums over sequences are one matrix product: counts (draws, n) by fea
 in a Python loop.
 """
 
+from statistics import NormalDist
+
 import numpy as np
-from scipy import stats
 
 from diffusion_bert.seeds import derive_seed
 
@@ -75,5 +76,10 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
 
     Raises ValueError where n is 0 or hits are more than n.
     """
-    low, high = stats.binomtest(hits, n).proportion_ci(LEVEL, method="wilson")
-    return float(low), float(high)
+    if not 0 <= hits <= n or n == 0:
+        raise ValueError(f"{hits} of {n} is no share")
+    z, share = NormalDist().inv_cdf((1 + LEVEL) / 2), hits / n
+    middle = share + z**2 / (2 * n)
+    half = z * (share * (1 - share) / n + (z / (2 * n)) ** 2) ** 0.5
+    low, high = ((middle + side * half) / (1 + z**2 / n) for side in (-1, 1))
+    return max(low, 0.0), min(high, 1.0)
