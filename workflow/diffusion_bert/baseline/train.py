@@ -116,7 +116,7 @@ def _run(
     curve, losses, best, lowest = [], [], {}, math.inf
     began = spoke = time.monotonic()
     for step, (rows, turned) in enumerate(_batches(len(train), steps, seed), start=1):
-        rate = learning_rate_at(step - 1, steps, LEARNING_RATE, WARMUP_STEPS, "cosine")
+        rate = learning_rate_at(step - 1, steps, LEARNING_RATE, min(WARMUP_STEPS, steps // 10), "cosine")
         for group in optimiser.param_groups:
             group["lr"] = rate
         batch = codes[torch.from_numpy(turned).to(device), torch.from_numpy(rows).to(device)]
