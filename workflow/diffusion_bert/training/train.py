@@ -39,6 +39,7 @@ from diffusion_bert.training.adapt import adapt, cost, without_adapters
 from diffusion_bert.training.checkpoints import save_model_folder
 from diffusion_bert.training.data import FixedMasks, RowStream, TokenisedWindows, labels_in, read_data
 from diffusion_bert.training.device import Precision, forward_of
+from diffusion_bert.training.distributed import Team
 from diffusion_bert.training.optimiser import AveragedWeights, learning_rate_at, optimisers, trainable
 from diffusion_bert.training.resume import FILE, asked_to_stop, load_checkpoint, save_checkpoint
 from diffusion_bert.training.start import refuse_worse_than_guess, starting_model, starting_tokenizer
@@ -63,6 +64,7 @@ def train(
     device: str = "auto",
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    team: Team | None = None,
 ) -> pd.DataFrame:
     """Train a model on WINDOWS (or TILES) tables, write its folder, return its curve (TRAINING rows).
 
@@ -72,25 +74,37 @@ def train(
     there once the model folder is complete. With one, SIGTERM ends the run after its step, by a UserError, and the next
     run goes on from that step. tracking_folder: where TensorBoard or W&B keep the curve, if ``track`` asks for one.
     threads: of the CPU, by default the fixed number of ``reproducible``. progress: called after each step with (steps
-    done, steps in all).
+    done, steps in all). team: the processes that train one model together (``distributed``), the first of which writes.
 
     The model kept is the best of the validations by bits a base. Raises UserError where the windows are of no use, the
     settings contradict each other, or the loss is no longer a number.
     """
+    team = team or Team()
     package_of(settings["track"])
+    if settings["batch_size"] < team.size * settings["gradient_accumulation"]:
+        raise UserError(
+            f"a step has {settings['batch_size']} windows (batch_size), which {team.size} processes cannot share out "
+            f"in {settings['gradient_accumulation']} parts each (gradient_accumulation).",
+            "Raise batch_size, lower gradient_accumulation, or train on fewer GPUs.",
+        )
     with reproducible() if threads is None else reproducible(threads), torch.random.fork_rng():
-        run = _Run.set_up(train_parquet, validation_parquet, settings, seed, backbone, best_device(device))
+        run = _Run.set_up(train_parquet, validation_parquet, settings, seed, backbone, best_device(device), team)
         run.resume(checkpoint_folder)
         with (
             asked_to_stop(checkpoint_folder) as asked,
             run.precision.allowed(),
             tracked(
-                settings["track"], tracking_folder, Path(folder).name, settings, run.curve, fresh=run.step == 0
+                settings["track"] if team.leads else "none",
+                tracking_folder,
+                Path(folder).name,
+                settings,
+                run.curve,
+                fresh=run.step == 0,
             ) as point,
         ):
             run.go(checkpoint_folder, progress, point, asked)
         curve = run.finish(folder)
-    if checkpoint_folder is not None:
+    if checkpoint_folder is not None and team.leads:
         (Path(checkpoint_folder) / FILE).unlink(missing_ok=True)
     return curve
 
@@ -123,6 +137,7 @@ class _Run:
     average: AveragedWeights
     optimisers: list[torch.optim.Optimizer]
     steps: int | None
+    team: Team
     identity: dict[str, Any]
     step: int = 0
     used: float = 0.0  # seconds of training up to the step, those of earlier runs included
@@ -143,6 +158,7 @@ class _Run:
         seed: int,
         backbone: str | Path | None,
         device: torch.device,
+        team: Team,
     ) -> "_Run":
         precision = Precision(settings["precision"], device)
         frames = [read_data(path, settings["data"]) for path in (train_parquet, validation_parquet)]
@@ -175,6 +191,7 @@ class _Run:
             average=AveragedWeights(model, settings["ema"]),
             optimisers=optimisers(model, settings["optimizer"], settings["learning_rate"], settings["weight_decay"]),
             steps=steps,
+            team=team,
             identity={"seed": seed, "windows": data.hexdigest(), **settings, "track": None},
         )
         run.say_what_is_trained(device)
@@ -227,7 +244,7 @@ class _Run:
             tokens += int(self.windows.lengths[rows].sum())
             self.step += 1
             now = time.monotonic()
-            self.used = earlier + now - began
+            self.used, to_stop = self.team.agree(earlier + now - began, asked.is_set())
             self.done = self.share()
             if progress is not None:
                 progress(self.step, self.steps_in_all())
@@ -245,7 +262,7 @@ class _Run:
             elif now - spoke > SECONDS_BETWEEN_LINES:
                 self.say(began, first, {"train_bits_per_base": self.mean_bound(stream) * BITS})
                 spoke = now
-            if asked.is_set() and not last:
+            if to_stop and not last:
                 if self.bounds:
                     self.mean_bound(stream)  # weights that are no numbers are nothing to go on from
                 self.checkpoint(checkpoint_folder)
@@ -288,6 +305,7 @@ class _Run:
         for loss, bound in self.losses(rows, generator):
             scaler.scale(loss).backward()
             total += bound
+        self.team.add_up([p.grad for p in self.average.sources() if p.grad is not None] + [total])
         for optimiser in self.optimisers:
             scaler.unscale_(optimiser)
         if settings["clip"] is not None:
@@ -299,12 +317,12 @@ class _Run:
         return total
 
     def losses(self, rows: Tensor, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """(what the step makes smaller, the bound in nats a base without a gradient) of rows (B,), on the device, in
-        ``gradient_accumulation`` parts whose sums are those of the whole."""
+        """(what the step makes smaller, the bound in nats a base without a gradient), on the device, of this process's
+        share of rows (B,), in ``gradient_accumulation`` parts; their sums over all processes are those of the whole."""
         settings, tokenizer, windows = self.settings, self.tokenizer, self.windows
         draw = derive_seed(self.seed, "step", self.step)
         generator.manual_seed(draw)
-        torch.manual_seed(draw)  # dropout
+        torch.manual_seed(draw if self.team.leads else derive_seed(draw, self.team.rank))  # dropout
         ids, attention, maskable = windows.training_batch(rows, generator, settings["label_dropout"])
         t = stratified_times(len(rows), TIME_FLOOR, generator)
         inputs, masked = mask(ids, maskable, self.schedule.alpha(t), tokenizer.mask_id, generator)
@@ -313,7 +331,8 @@ class _Run:
         exact = self.schedule.weight(t)
         tokens, bases = maskable.sum(), windows.known_bases[ids].sum()
         withheld = ids[:, 1] == tokenizer.no_label_id
-        for part in torch.arange(len(rows), device=ids.device).chunk(settings["gradient_accumulation"]):
+        own = self.team.share(torch.arange(len(rows), device=ids.device))
+        for part in own.chunk(settings["gradient_accumulation"]):
             with self.precision.autocast():
                 out = self.forward(input_ids=inputs[part], attention_mask=attention[part], output_hidden_states=joint)
                 guesses = class_logits(self.model, out.hidden_states) if joint else None
@@ -340,7 +359,7 @@ class _Run:
         right = torch.zeros((), dtype=torch.int64, device=self.windows.ids.device)
         self.model.eval()
         with self.average.in_use(), torch.no_grad():
-            for inputs, ids, masked in self.validation.parts:
+            for inputs, ids, masked in self.validation.parts[self.team.rank :: self.team.size]:
                 attention = (ids != self.tokenizer.pad_id).long()
                 logits = self.model(input_ids=inputs, attention_mask=attention).logits
                 nats = bound_of_counts(logits, ids, masked, self.windows.is_base)
@@ -348,6 +367,7 @@ class _Run:
                 if self.settings["comb_factor"] is not None:
                     right += self.classified(inputs, attention, ids).sum()
         self.model.train()
+        self.team.add_up([total, right])
         bits = float(total) / self.validation.bases * BITS
         if not math.isfinite(bits):
             raise UserError(
@@ -417,7 +437,7 @@ class _Run:
         log.info("; ".join(parts))
 
     def checkpoint(self, folder: str | Path | None) -> None:
-        if folder is not None:
+        if folder is not None and self.team.leads:
             state = {
                 "identity": self.identity,
                 "step": self.step,
@@ -452,6 +472,8 @@ class _Run:
             for name, parameter in trainable(self.model).items():
                 parameter.copy_(self.best[name])
         without_adapters(self.model)
+        if not self.team.leads:
+            return curve
         log.info("best validation: %.4f bits a base at step %d", self.best_bits, self.best_step)
         diffusion = {
             "schedule": asdict(self.schedule),
