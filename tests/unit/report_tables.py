@@ -11,6 +11,7 @@ from diffusion_bert import tables
 from diffusion_bert.evaluation.metrics import METRICS
 from diffusion_bert.figures.agreement import draw_kmers, draw_motifs
 from diffusion_bert.figures.distributions import draw_composition, draw_likelihood, draw_novelty
+from diffusion_bert.figures.motif_pairs import draw_motif_pairs
 from diffusion_bert.figures.standing import draw_comparison, draw_grammar
 from diffusion_bert.figures.training import draw_training_curve
 
@@ -159,6 +160,41 @@ def motifs() -> tuple[pd.DataFrame, pd.DataFrame, dict]:
         counts = draw.dirichlet(np.ones(4) * 0.25, 11) * 500
         matrices[key] = {base: counts[:, number].round().tolist() for number, base in enumerate("ACGT")}
     return pd.DataFrame(rates), pd.DataFrame(positions), matrices
+
+
+def motif_pairs() -> tuple[pd.DataFrame, pd.DataFrame]:
+    draw, named = random(), list(MOTIFS.items())
+    two = [(one, other) for i, one in enumerate(named) for other in named[i + 1 :]]
+    names = [{"first": one[0], "first_name": one[1], "second": other[0], "second_name": other[1]} for one, other in two]
+    odds = draw.normal(0, 3, len(two))
+    pairs = [
+        {
+            "set": kind,
+            "label": "all",
+            **name,
+            "log2_odds": STRENGTH[kind] * odd + draw.normal(0, 0.3),
+            "compared": "yes",
+        }
+        for kind in SETS
+        for name, odd in zip(names, odds, strict=True)
+    ]
+    spacings = [
+        {
+            "set": kind,
+            "label": "all",
+            **(name if turn != 1 else dict(zip(name, (*other, *one), strict=True))),
+            "orientation": orientation,
+            "distance": start,
+            "count": int(draw.poisson(60 * STRENGTH[kind] if (turn, start) == (0, 15) else 0.5)),
+            "expected": 2.0,
+            "n": 300,
+        }
+        for kind in SETS
+        for name, (one, other) in list(zip(names, two, strict=True))[:3]
+        for turn, orientation in enumerate(("++", "++", "+-", "-+"))
+        for start in range(0, 60, 5)
+    ]
+    return pd.DataFrame(pairs), pd.DataFrame(spacings)
 
 
 def novelty(n: int = 120) -> pd.DataFrame:
@@ -338,6 +374,7 @@ def write_results(
         "composition": lambda path: draw_composition(*composition(), path),
         "kmers": lambda path: draw_kmers(kmers(), path),
         "motifs": lambda path: draw_motifs(*motifs()[:2], path, motifs()[2]),
+        "motif_pairs": lambda path: draw_motif_pairs(*motif_pairs(), path),
         "novelty": lambda path: draw_novelty(novelty(), path),
         "likelihood": lambda path: draw_likelihood(likelihood(), path),
     }

@@ -275,7 +275,7 @@ def test_too_few_pairs_are_null_with_a_reason():
     }
     evaluation, details = evaluate_motifs(as_sets(**apart_), LIBRARY, bootstrap=20, seed=1)
     why = row(evaluation, "pair_spacing_divergence")["note"]
-    assert why == "no two enriched motifs lie within 60 bp in 20 reference sequences"
+    assert why == "no two enriched motifs within 60 bp stand in one way more often than by chance"
     assert details["spacings"].empty
     near = {
         "generated": one_label(random_sequences(40, 9, width=LENGTH)),
@@ -284,3 +284,21 @@ def test_too_few_pairs_are_null_with_a_reason():
     evaluation, _ = evaluate_motifs(as_sets(**near), LIBRARY, bootstrap=20, seed=1)
     assert row(evaluation, "pair_spacing_divergence")["note"] == "the set has none of the pairs"
     assert evaluation["value"].isna().equals(evaluation["note"].notna())
+
+
+def test_pairs_that_lie_anyhow_are_not_looked_at():
+    generator = np.random.default_rng(1)
+    sequences = []
+    for sequence in random_sequences(150, 2, width=LENGTH):
+        starts = generator.integers([20, 20], [120, 120])
+        if abs(starts[0] - starts[1]) >= 12:
+            for name, start in zip(PAIR, starts, strict=True):
+                site = CONSENSUS[name] if generator.random() < 0.5 else complement(CONSENSUS[name])
+                sequence = sequence[:start] + site + sequence[start + len(site) :]
+        sequences.append(sequence)
+    sets = as_sets(generated=one_label(sequences[:75]), reference=one_label(sequences[75:]))
+    evaluation, details = evaluate_motifs(sets, LIBRARY, bootstrap=20, seed=1)
+    table = details["pairs"].query("set == 'reference' and label == 'all'").set_index("first_name")
+    assert table["both"].max() > 50
+    assert "stand in one way more often than by chance" in row(evaluation, "pair_spacing_divergence")["note"]
+    assert details["spacings"].empty

@@ -13,6 +13,7 @@ import report_tables as made
 
 from diffusion_bert.figures.agreement import draw_kmers, draw_motifs
 from diffusion_bert.figures.distributions import draw_composition, draw_likelihood, draw_novelty, smooth_density
+from diffusion_bert.figures.motif_pairs import draw_motif_pairs
 from diffusion_bert.figures.standing import draw_comparison, draw_grammar
 from diffusion_bert.figures.training import draw_training_curve
 
@@ -27,6 +28,7 @@ DRAWN = {
     "composition": lambda path: draw_composition(*made.composition(), path),
     "kmers": lambda path: draw_kmers(made.kmers(), path),
     "motifs": lambda path: draw_motifs(*made.motifs()[:2], path, made.motifs()[2]),
+    "motif_pairs": lambda path: draw_motif_pairs(*made.motif_pairs(), path),
     "novelty": lambda path: draw_novelty(made.novelty(), path),
     "likelihood": lambda path: draw_likelihood(made.likelihood(), path),
     "grammar": lambda path: draw_grammar(made.evaluation("grammar"), path),
@@ -37,6 +39,7 @@ SAID = {
     "composition": ["GM12878", "all labels", "GC along the window", "held-out real"],
     "kmers": ["frequency of a 4-mer, training", "closest floor: Markov chain", "r = 0.9"],
     "motifs": ["SPI1 (MA0080.7)", "share with a hit", "where in the window (bp)"],
+    "motif_pairs": ["log2 odds of a pair, training", "CTCF→ SPI1→", "SPI1→ CTCF→", "←CTCF SPI1→", "CTCF→ ←SPI1"],
     "novelty": ["identity (1 = a copy)", "bp (the longest of all: 200)"],
     "likelihood": ["2.0: a uniform guess", "bits a base under the model"],
     "grammar": ["Complete modules", "HepG2", "all labels"],
@@ -100,6 +103,10 @@ def test_comparison_leaves_out_what_cannot_rank_and_what_says_the_same(tmp_path)
             "the sequences differ in le",
         ),
         (partial(draw_likelihood, made.likelihood().assign(bits_per_base=None)), "No likelihood was computed."),
+        (
+            partial(draw_motif_pairs, made.motif_pairs()[0].assign(compared="no"), made.motif_pairs()[1].iloc[:0]),
+            "No two enriched motifs occur together often enough to compare.",
+        ),
     ],
 )
 def test_a_figure_without_anything_to_draw_says_why(draw, sentence, tmp_path):
@@ -121,6 +128,15 @@ def test_motifs_without_matrices_are_named_and_the_largest_deviation_too(tmp_pat
     said = _texts(tmp_path / "x.svg")
     assert "MA0035.5" in said
     assert re.search(r"^GATA1$", said, re.MULTILINE)
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_pairs_are_drawn_with_either_table_alone(part, tmp_path):
+    tables = [frame if number == part else frame.iloc[:0] for number, frame in enumerate(made.motif_pairs())]
+    draw_motif_pairs(*tables, tmp_path / "x.svg")
+    said = _texts(tmp_path / "x.svg")
+    assert ("log2 odds of a pair" in said) == (part == 0)
+    assert ("CTCF→ SPI1→" in said) == (part == 1)
 
 
 def test_motifs_without_rows_for_all_labels_and_without_positions(tmp_path):

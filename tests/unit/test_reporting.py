@@ -224,6 +224,12 @@ def test_sequences_of_every_label_are_shown_with_a_link_to_all_of_them(page):
     assert 'title="SPI1' not in table, "HNF4A overlaps it and is the better"
 
 
+def test_a_question_may_have_two_pictures(page):
+    motifs = page[page.index("Does it carry the right motifs") :]
+    assert motifs.index("Share of sequences with a hit of each motif") < motifs.index("Pairs of the motifs that are")
+    assert 'aria-label="Pairs of the motifs that are enriched in training sequences."' in page
+
+
 def test_what_is_absent_is_left_out_with_a_sentence(run, tmp_path):
     _, paths = run
     few = [path for path in paths if "comparison" in path.parts]

@@ -1,6 +1,10 @@
 # Pictures, and the one page that says what was done and how good the sequences are.
 
 
+# One a question, and a second one of motifs.
+FIGURES = [*QUESTIONS, "motif_pairs"]
+
+
 rule draw_training_curve:
     input:
         curves=expand("results/models/{model}/training.tsv", model=LABELLED),
@@ -38,6 +42,8 @@ rule draw_run:
         motifs_rates=f"{RUN}/motifs_rates.tsv",
         motifs_positions=f"{RUN}/motifs_positions.tsv",
         motifs_matrices=f"{RUN}/motifs_matrices.json",
+        motifs_pairs=f"{RUN}/motifs_pairs.tsv",
+        motifs_spacings=f"{RUN}/motifs_spacings.tsv",
         discovery_motifs=f"{RUN}/discovery_motifs.tsv" if "discovery" in QUESTIONS else [],
         discovery_matches=f"{RUN}/discovery_matches.json" if "discovery" in QUESTIONS else [],
         novelty_sequences=f"{RUN}/novelty_sequences.tsv",
@@ -50,18 +56,18 @@ rule draw_run:
         grammar=f"{RUN}/grammar.tsv" if "simulate" in config else [],
     output:
         **{
-            question: report(
-                f"{RUN}/{question}.svg",
-                caption=f"../report/{question}.rst",
+            figure: report(
+                f"{RUN}/{figure}.svg",
+                caption=f"../report/{figure}.rst",
                 category="Evaluation",
                 subcategory="{model}, {sampler}",
                 labels={
                     "model": "{model}",
                     "sampler": "{sampler}",
-                    "figure": question,
+                    "figure": figure,
                 },
             )
-            for question in QUESTIONS
+            for figure in FIGURES
         },
     log:
         "logs/draw_run/{model}/{sampler}.log",
@@ -128,7 +134,7 @@ rule write_report:
             "results/sequences/{model}/{sampler}/sequences.parquet",
             "results/sequences/{model}/{sampler}/sequences.fasta",
             *(f"{RUN}/{question}.tsv" for question in QUESTIONS),
-            *(f"{RUN}/{question}.svg" for question in QUESTIONS),
+            *(f"{RUN}/{figure}.svg" for figure in FIGURES),
         ),
         [f"results/understanding/{model}.tsv" for model in PROBED],
         [f"{SIMULATION}grammar.json"] if "simulate" in config else [],

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from diffusion_bert.errors import reported
-from diffusion_bert.figures import agreement, discovery, discrimination, distributions, function, standing
+from diffusion_bert.figures import agreement, discovery, discrimination, distributions, function, motif_pairs, standing
 
 with reported(snakemake.log[0]):
     table = {name: pd.read_csv(path, sep="\t") for name, path in snakemake.input.items() if str(path).endswith(".tsv")}
@@ -15,6 +15,7 @@ with reported(snakemake.log[0]):
     distributions.draw_composition(table["composition_sequences"], table["composition_positions"], out.composition)
     agreement.draw_kmers(table["kmers_spectrum"], out.kmers)
     agreement.draw_motifs(table["motifs_rates"], table["motifs_positions"], out.motifs, matrices)
+    motif_pairs.draw_motif_pairs(table["motifs_pairs"], table["motifs_spacings"], out.motif_pairs)
     distributions.draw_novelty(table["novelty_sequences"], out.novelty)
     discrimination.draw_discrimination(table["discrimination"], table["discrimination_giveaways"], out.discrimination)
     distributions.draw_likelihood(table["likelihood_sequences"], out.likelihood)

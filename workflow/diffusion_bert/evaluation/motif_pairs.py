@@ -20,7 +20,7 @@ from scipy import stats
 
 from diffusion_bert.evaluation.intervals import sums
 from diffusion_bert.evaluation.kmers import js_divergence, pearson
-from diffusion_bert.evaluation.motif_enrichment import hypergeometric_tail
+from diffusion_bert.evaluation.motif_enrichment import FDR, hypergeometric_tail
 from diffusion_bert.evaluation.motif_places import rows_of
 from diffusion_bert.evaluation.motif_rates import correlation
 from diffusion_bert.evaluation.rows import Rows
@@ -28,8 +28,8 @@ from diffusion_bert.evaluation.scan import Scanner, Sites
 
 METRICS = ("pair_cooccurrence_pearson", "pair_spacing_divergence")
 FEWEST_TOGETHER = 5  # sequences of the reference with both, seen or expected: below, log odds are noise
-FEWEST_NEAR = 20  # sequences of the reference with both within reach: below, their distances are noise
-MOST_NEAR = 12  # pairs whose spacing is looked at
+FEWEST_NEAR = 20  # sequences of the reference with both within reach: below, nothing can be said of distances
+MOST_SPACED = 12  # pairs whose spacing is looked at
 REACH = 60  # bp between the middles
 BIN = 5  # bp
 BINS = REACH // BIN
@@ -166,7 +166,7 @@ class PairQuestion:
         theirs = self._together(self._present(reference), None)
         self._compared = np.flatnonzero(np.maximum(theirs.both, theirs.expected) >= FEWEST_TOGETHER)
         self._log_odds = theirs.log2_odds[self._compared]
-        self._near = self._most_near(reference)
+        self._shown = self._spaced(reference)
         self._spacing = self._features(reference).sum(axis=0, dtype=np.float64)
 
     def _present(self, at: np.ndarray) -> np.ndarray:
@@ -186,21 +186,41 @@ class PairQuestion:
             have, both = sums(counts, present), sums(counts, both)
         return Together(have[..., one], have[..., other], both, len(present))
 
-    def _most_near(self, reference: np.ndarray) -> np.ndarray:
-        """The pairs (low, high) that most reference sequences hold within reach, (at most MOST_NEAR, 2)."""
+    def _spaced(self, reference: np.ndarray) -> np.ndarray:
+        """The pairs (low, high) that stand in one way at one distance in more reference sequences than sites that do
+        not regard each other would, (at most MOST_SPACED, 2), those in most sequences first.
+
+        Each class and bin of each frequent pair is tested (Poisson, false discovery rate 0.05): without it, pairs that
+        lie anyhow would drown the few that matter in the noise of their distances.
+        """
         pairs, size = self._pairs, max(len(self._top), 1)
+        pair = pairs.low * size + pairs.high
+        cell = (pair * 4 + pairs.orientation) * BINS + pairs.distance // BIN
         inside = rows_of(reference, self._total)[pairs.sequence] >= 0
-        once = np.unique(np.stack([pairs.sequence, pairs.low * size + pairs.high])[:, inside], axis=1)[1]
-        number, sequences = np.unique(once, return_counts=True)
-        chosen = np.lexsort((number, -sequences))[:MOST_NEAR]
-        number = number[chosen[sequences[chosen] >= FEWEST_NEAR]]
-        return np.stack([number // size, number % size], axis=1)
+
+        def sequences(kind: np.ndarray, kinds: int) -> np.ndarray:
+            once = np.unique(pairs.sequence[inside] * kinds + kind[inside]) % kinds
+            return np.bincount(once, minlength=kinds)
+
+        often = sequences(pair, size * size)
+        frequent = np.flatnonzero(often >= FEWEST_NEAR)
+        if not len(frequent):
+            return np.zeros((0, 2), dtype=np.int64)
+        expected = np.stack([self._expected(*divmod(one, size), reference).ravel() for one in frequent.tolist()])
+        seen = sequences(cell, size * size * 4 * BINS).reshape(size * size, -1)[frequent]
+        p = np.ones_like(expected)
+        p[expected > 0] = stats.false_discovery_control(
+            stats.poisson.sf(seen[expected > 0] - 1, expected[expected > 0]), method="bh"
+        )
+        frequent = frequent[(p < FDR).any(axis=1)]
+        frequent = frequent[np.argsort(-often[frequent], kind="stable")][:MOST_SPACED]
+        return np.stack([frequent // size, frequent % size], axis=1)
 
     def _features(self, at: np.ndarray) -> np.ndarray:
-        """How often each sequence holds each near pair, class and bin: float32 (len(at), pairs x 4 x BINS)."""
-        size, width = max(len(self._top), 1), len(self._near) * 4 * BINS
+        """How often each sequence holds each pair shown, class and bin: float32 (len(at), pairs x 4 x BINS)."""
+        size, width = max(len(self._top), 1), len(self._shown) * 4 * BINS
         column = np.full(size * size, -1)
-        column[self._near[:, 0] * size + self._near[:, 1]] = np.arange(len(self._near))
+        column[self._shown[:, 0] * size + self._shown[:, 1]] = np.arange(len(self._shown))
         pairs = self._pairs
         row, pair = rows_of(at, self._total)[pairs.sequence], column[pairs.low * size + pairs.high]
         flat = row * width + (pair * 4 + pairs.orientation) * BINS + pairs.distance // BIN
@@ -221,8 +241,8 @@ class PairQuestion:
             value, drawn = (self._together(present, each).log2_odds[..., self._compared] for each in (None, counts))
             rows.add(METRICS[0], label, name, correlation(value, self._log_odds), pearson(drawn, self._log_odds), n,
                      "the log odds of all pairs are equal")  # fmt: skip
-        if not len(self._near):
-            why = f"no two enriched motifs lie within {REACH} bp in {FEWEST_NEAR} reference sequences"
+        if not len(self._shown):
+            why = f"no two enriched motifs within {REACH} bp stand in one way more often than by chance"
             rows.missing(METRICS[1], label, name, n, why)
             return
         own = self._features(at)
@@ -253,10 +273,10 @@ class PairQuestion:
         )
 
     def spacing_table(self, scanners: Sequence[Scanner], at: np.ndarray, name: str, label: str) -> pd.DataFrame:
-        """One row a near pair, orientation and bin: how many were seen, and how many were to be expected."""
+        """One row a pair shown, orientation and bin: how many were seen, and how many were to be expected."""
         count = self._features(at).sum(axis=0, dtype=np.float64)
         frames = []
-        for number, (low, high) in enumerate(self._near.tolist()):
+        for number, (low, high) in enumerate(self._shown.tolist()):
             expected = self._expected(low, high, at)
             for kind, orientation in enumerate(ORIENTATIONS):
                 if low == high and kind == 1:

@@ -62,8 +62,9 @@ def evaluate_motifs(
     families, a hit of any member. ``enrichment``: a label and motif, in the reference and in the generated set, over
     the shuffles of each. ``positions``: a set, label, enriched motif and position, hits a sequence whose middle lies
     in [position, position + 10) bp. ``pairs``: a set, label and pair of enriched motifs, how many sequences hold
-    both. ``spacings``: a set, label, near pair, orientation and distance, how many were seen. ``hits``: BED6, the hits
-    in the generated sequences of all motifs enriched there or in the reference, for whichever label.
+    both. ``spacings``: a set, label, pair that keeps a distance, orientation and distance, how many were seen.
+    ``hits``: BED6, the hits in the generated sequences of all motifs enriched there or in the reference, for whichever
+    label.
 
     Cost: letters x motifs, twice (the shuffles), and bootstrap x sequences x motifs multiplications a set and label.
     Raises UserError where no motif is long enough, or the background is another word.

@@ -36,6 +36,8 @@ _QUESTIONS = {
     "discrimination": ("Discriminability", "Can it be told from real sequences, and by what?"),
 }
 
+_MORE_FIGURES = {"motifs": ("motif_pairs",)}
+
 
 def build_report(output: Path, *, inputs: Inputs, config: Mapping, title: str, captions: Path | None = None) -> None:
     """Write the report.
@@ -163,7 +165,10 @@ def _runs(verdicts: list, evaluations: Mapping[Run, pd.DataFrame], inputs: Input
                     "name": name,
                     "title": heading,
                     "ask": ask,
-                    "picture": pictures.get(inputs.figures.get(run, {}).get(name), name),
+                    "pictures": [
+                        pictures.get(inputs.figures.get(run, {}).get(figure), figure)
+                        for figure in (name, *_MORE_FIGURES.get(name, ()))
+                    ],
                     "metrics": [one for one in metrics if not repeats(one["metric"].name)],
                     "more": [one for one in metrics if repeats(one["metric"].name)],
                     "set_titles": [style.title(kind) for kind in style.ordered(own["set"])],

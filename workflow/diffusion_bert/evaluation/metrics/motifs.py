@@ -116,8 +116,9 @@ METRICS = [
         "pair_spacing_divergence",
         "Spacing of pairs of motifs",
         "Jensen-Shannon divergence between set and reference of how two enriched motifs less than 60 bp apart stand to "
-        "each other: pair, strands and distance in bins of 5 bp, over the 12 pairs most frequent in the reference. Few "
-        "pairs differ by chance alone, and the fewer the more: the ceiling shows how much.",
+        "each other: pair, strands and distance in bins of 5 bp, over the pairs (at most 12) that in the reference "
+        "stand in one way more often than by chance. Few pairs differ by chance alone, and the fewer the more: the "
+        "ceiling shows how much.",
         "Lin 1991",
         "bits",
         "lower",
