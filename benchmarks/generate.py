@@ -43,8 +43,9 @@ ORIGINAL = "original's way"
 
 def sampler(order: str, steps: int) -> dict:
     refine = {"passes": 0, "threshold": None, "fraction": None, "steps": 1}
-    draw = {"temperature": 1.0, "top_p": TOP_P, "top_k": None, "guidance": 0.0}
-    return {"order": order, "steps": steps, **draw, "refine": refine}
+    draw = {"temperature": 1.0, "top_p": TOP_P, "top_k": None, "guidance": 0.0, "entropy_budget": 0.0}
+    remask = {"strategy": None, "eta": 0.0}
+    return {"order": order, "steps": steps, **draw, "remask": remask, "refine": refine}
 
 
 @torch.inference_mode()

@@ -13,17 +13,20 @@ FALSE_ALARM = 1e-4
 PLAIN = {
     "order": "ancestral",
     "steps": 64,
+    "entropy_budget": 0.0,
     "temperature": 1.0,
     "top_p": 1.0,
     "top_k": None,
     "guidance": 0.0,
+    "remask": {"strategy": None, "eta": 0.1},
     "refine": {"passes": 0, "threshold": None, "fraction": None, "steps": 8},
 }
 
 
 def settings(refine: dict | None = None, **changes) -> dict:
     """A sampler's settings: the plain ones with these changes."""
-    return {**PLAIN, **changes, "refine": {**PLAIN["refine"], **(refine or {})}}
+    remask = {**PLAIN["remask"], **changes.pop("remask", {})}
+    return {**PLAIN, **changes, "remask": remask, "refine": {**PLAIN["refine"], **(refine or {})}}
 
 
 def chi_square(observed: np.ndarray, probabilities: np.ndarray) -> float:

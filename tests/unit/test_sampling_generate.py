@@ -176,7 +176,7 @@ def test_a_length_that_takes_too_many_k_mers_is_refused():
 
 
 def test_labels_and_lengths_must_pair():
-    with pytest.raises(ValueError, match="2 labels, but 1 lengths"):
+    with pytest.raises(ValueError, match="2 labels, but 1 lengths and 2 seeds"):
         generate(as_denoiser(markov_model()), labels=[None] * 2, lengths=[3], sampler=settings(), seed=1)
 
 

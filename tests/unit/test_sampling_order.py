@@ -16,7 +16,13 @@ from diffusion_bert.sampling.reverse import dense, revealed_fractions
 
 # Three positions whose order by confidence, by entropy, by margin and from left to right are all different.
 POSITIONS = [[0.50, 0.48, 0.01, 0.01], [0.55, 0.15, 0.15, 0.15], [0.58, 0.40, 0.01, 0.01]]
-EXPECTED = {"left_to_right": [0, 1, 2], "confidence": [2, 1, 0], "entropy": [2, 0, 1], "margin": [1, 2, 0]}
+EXPECTED = {
+    "left_to_right": [0, 1, 2],
+    "confidence": [2, 1, 0],
+    "entropy": [2, 0, 1],
+    "entropy_bounded": [2, 0, 1],  # with no budget, one at a time
+    "margin": [1, 2, 0],
+}
 
 
 def reveal_order(order, n=1, seed=0, probabilities=POSITIONS):
@@ -50,7 +56,7 @@ def test_ties_are_broken_at_random(order):
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "polynomial", "log-linear"])
-@pytest.mark.parametrize("order", [name for name in ORDERS if name != "ancestral"])
+@pytest.mark.parametrize("order", [name for name in ORDERS if name not in ("ancestral", "entropy_bounded")])
 def test_counts_a_step_follow_the_schedule(order, schedule):
     steps, length = 5, 40
     probe = Probe(np.full((length, 4), 1 / 4))
@@ -83,6 +89,41 @@ def test_ancestral_reveals_each_token_independently_with_the_probability_of_the_
     for _ in range(length):
         binomial = np.convolve(binomial, [1 - p, p])
     assert chi_square(np.bincount((plan == 0).sum(1), minlength=length + 1), binomial) > FALSE_ALARM
+
+
+# Entropies of 0, 0.47, 1, 1.36 and 2 bits.
+GRADED = [[1 / 4] * 4, [0.5, 0.5, 0, 0], [1, 0, 0, 0], [0.7, 0.1, 0.1, 0.1], [0.9, 0.1, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"),
+    [
+        (0.0, [{2, 4}, {1}, {3}, {0}]),  # what is certain costs nothing
+        (0.46, [{2, 4}, {1}, {3}, {0}]),
+        (0.48, [{2, 4, 1}, {3}, {0}]),
+        (1.4, [{2, 4, 1}, {3, 0}]),
+        (1.5, [{2, 4, 1, 3}, {0}]),
+        (3.0, [{0, 1, 2, 3, 4}]),
+    ],
+)
+@pytest.mark.parametrize("steps", [1, 64])
+def test_the_entropy_bounded_order_reveals_what_its_budget_allows(budget, expected, steps):
+    """The largest entropy of a step is free: the others' sum to the budget at most. The number of steps is its own."""
+    probe = Probe(np.maximum(GRADED, 1e-30))
+    sampler = settings(order="entropy_bounded", entropy_budget=budget, steps=steps)
+    generate(as_denoiser(probe), labels=[None] * 4, lengths=[5] * 4, sampler=sampler, seed=1)
+    hidden = [(seen < 0).numpy() for seen in probe.seen] + [np.zeros((4, 5), dtype=bool)]
+    revealed = [set(np.flatnonzero((a & ~b)[0])) for a, b in itertools.pairwise(hidden)]
+    assert revealed == expected
+    assert all((a == a[0]).all() for a in hidden)
+
+
+def test_each_sequence_has_a_budget_of_its_own():
+    probe = Probe([[1 / 4] * 4] * 12)
+    model = as_denoiser(probe)
+    sampler = settings(order="entropy_bounded", entropy_budget=4.0)
+    generate(model, labels=[None] * 3, lengths=[12] * 3, sampler=sampler, seed=1)
+    assert [(seen < 0).sum(1).tolist() for seen in probe.seen] == [[n] * 3 for n in (12, 9, 6, 3)]
 
 
 def test_quotas_end_with_every_masked_token():

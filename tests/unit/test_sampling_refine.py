@@ -67,9 +67,13 @@ def test_a_token_that_is_seen_tells_nothing_about_itself():
 def test_which_tokens_are_doubtful():
     values = torch.tensor([[0.5, 0.1, 0.3, 0.2], [0.9, 0.8, 0.7, 0.95]], dtype=torch.float64)
     below = [[False, True, False, True], [False] * 4]
-    assert doubtful(values, 0.3, None).tolist() == below  # a token at the threshold is not below it
-    assert doubtful(values, None, 0.5).tolist() == [[False, True, False, True], [False, True, True, False]]
-    assert doubtful(values, None, 0.3).sum(1).tolist() == [math.ceil(0.3 * 4)] * 2
+    none = torch.zeros_like(values, dtype=torch.bool)
+    assert doubtful(values, 0.3, None, none).tolist() == below  # a token at the threshold is not below it
+    assert doubtful(values, None, 0.5, none).tolist() == [[False, True, False, True], [False, True, True, False]]
+    assert doubtful(values, None, 0.3, none).sum(1).tolist() == [math.ceil(0.3 * 4)] * 2
+    settled = torch.tensor([[False, True, True, False], [True] * 4])
+    assert doubtful(values, 0.3, None, settled).tolist() == [[False, False, False, True], [False] * 4]
+    assert doubtful(values, None, 0.5, settled).tolist() == [[False, False, False, True], [False] * 4]
 
 
 @pytest.mark.parametrize("order", ["ancestral", "confidence"])
@@ -79,7 +83,10 @@ def test_one_pass_changes_only_what_was_doubtful(order, choice):
     before = made(model, order=order, steps=3)
     after = made(model, order=order, steps=3, refine={"passes": 1, **choice})
     allowed = doubtful(
-        torch.from_numpy(confidences(model, before)), choice.get("threshold"), choice.get("fraction")
+        torch.from_numpy(confidences(model, before)),
+        choice.get("threshold"),
+        choice.get("fraction"),
+        torch.zeros(1, 20, dtype=torch.bool).expand(40, -1),
     ).numpy()
     changed = letters(before) != letters(after)
     assert not (changed & ~allowed).any()

@@ -1,15 +1,31 @@
-"""What a run generates: how many sequences of each label, and how long."""
+"""A run: how many of each label and how long, what is dropped and drawn again, shards, and going on after a kill."""
+
+import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sampling_cases import settings as sampler
+from toy_models import LabelModel, as_denoiser
+from toy_settings import SETTINGS
+from toy_windows import windows
 
+from diffusion_bert.backbones.load import build_model
 from diffusion_bert.errors import UserError
-from diffusion_bert.sampling.run import plan, share_out
+from diffusion_bert.sampling import run as module
+from diffusion_bert.sampling.collapse import COLLAPSE
+from diffusion_bert.sampling.draws import Draw, Draws
+from diffusion_bert.sampling.run import FILTERED, counts_of_labels, generate_run, generate_shard, share_out
+from diffusion_bert.tables import SEQUENCES, WINDOWS, read_fasta, read_parquet, read_tsv, write_parquet
+from diffusion_bert.tokens import BaseTokenizer
+from diffusion_bert.training.checkpoints import save_model_folder
 
-TRAIN = pd.DataFrame({"label": ["a", "a", "b"], "sequence": ["A" * 5, "A" * 7, "A" * 9]})
-TEST = pd.DataFrame({"label": ["a", "a", "a", "b"]})
+FILTERS = {"forbidden": [], "max_homopolymer": None, "gc": None, "keep_duplicates": False, "attempts": 20}
+
+# How many of each label
 
 
 def test_largest_remainders_get_the_rest():
@@ -25,18 +41,302 @@ def test_the_shares_are_whole_and_sum_up(number, weights):
         assert abs(shares.get(label, 0) - number * weight / sum(weights.values())) < 1
 
 
-def test_the_number_is_shared_out_as_the_test_windows_are():
-    labels, lengths = plan(8, None, None, train=TRAIN, test=TEST, seed=1)
-    assert labels == ["a"] * 6 + ["b"] * 2
-    assert set(lengths[:6]) <= {5, 7}
-    assert lengths[6:] == [9, 9]
-    assert plan(8, None, None, train=TRAIN, test=TEST, seed=1) == (labels, lengths)
-
-
-def test_numbers_and_a_length_of_ones_own():
-    assert plan(8, {"b": 2}, 30, train=TRAIN, test=TEST, seed=1) == (["b", "b"], [30, 30])
-
-
-def test_a_label_that_was_not_trained():
+def test_the_number_is_shared_out_as_the_test_windows_are_or_evenly():
+    model = as_denoiser(LabelModel({"a": [0.25] * 4, "b": [0.25] * 4}))
+    held_out, known = pd.Series(["a", "a", "b", "a"]), pd.Series(["a", "b"])
+    assert counts_of_labels(8, None, model, held_out, known) == {"a": 6, "b": 2}
+    assert counts_of_labels(8, {"b": 3}, model, held_out, known) == {"b": 3}
+    assert counts_of_labels(7, None, model, None, None) == {"a": 4, "b": 3}
+    model.tokenizer.labels.clear()
+    assert counts_of_labels(7, None, model, None, None) == {None: 7}
     with pytest.raises(UserError, match=r"generate.labels.c is not a label of the training windows \(a, b\)"):
-        plan(8, {"c": 2}, None, train=TRAIN, test=TEST, seed=1)
+        counts_of_labels(8, {"c": 2}, model, held_out, known)
+
+
+# Whole runs, of a model that knows nothing
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A model folder, train.parquet and test.parquet."""
+    folder = tmp_path_factory.mktemp("data")
+    torch.manual_seed(1)
+    tokenizer = BaseTokenizer(["a", "b"])
+    model = build_model(SETTINGS, tokenizer, 60)
+    save_model_folder(folder / "model", model, tokenizer, {"schedule": {"name": "linear"}})
+    rows = windows(["ACGTTGCA" * 3 + "ACGTAG"[: i % 3 * 2] for i in range(60)], ["a", "b"] * 30, strands="+")
+    for name in ("train", "test"):
+        write_parquet(rows, folder / f"{name}.parquet", WINDOWS)
+    return folder
+
+
+def arguments(data, out, **changes):
+    filters = {**FILTERS, **changes.pop("filters", {})}
+    return {
+        "model": data / "model",
+        "train": data / "train.parquet",
+        "test": data / "test.parquet",
+        "sampler": {**sampler(steps=6, **changes.pop("sampler", {})), "template": changes.pop("template", None)},
+        "number": 30,
+        "labels": None,
+        "length": None,
+        "filters": filters,
+        "likelihood_samples": 2,
+        "seed": 7,
+        "fasta": out / "s.fasta",
+        "table": out / "s.parquet",
+        "filtered": out / "filters.tsv",
+        "collapsed": out / "collapse.tsv",
+        "kept": out / "draws" / "all.jsonl",
+        **changes,
+    }
+
+
+def run(data, out, **changes):
+    generate_run(**arguments(data, out, **changes))
+    return read_parquet(out / "s.parquet", SEQUENCES)
+
+
+def counts(out, label=None):
+    table = read_tsv(out / "filters.tsv", FILTERED)
+    table = table if label is None else table[table["label"] == label]
+    return table.groupby("what", sort=False)["sequences"].sum().to_dict()
+
+
+def content(out):
+    return {name: (out / name).read_bytes() for name in ("s.fasta", "s.parquet", "filters.tsv", "collapse.tsv")}
+
+
+def test_a_run_writes_what_was_asked_for(data, tmp_path):
+    made = run(data, tmp_path)
+    assert made["label"].value_counts().to_dict() == {"a": 15, "b": 15}
+    assert set(made["length"]) == {24, 26, 28}
+    assert (made["sequence"].str.len() == made["length"]).all()
+    assert made["bits_per_base"].between(1, 4).all()
+    assert made["sequence"].is_unique
+    assert made["name"][[0, 15]].tolist() == ["a_000000", "b_000000"]
+    assert read_fasta(tmp_path / "s.fasta")["sequence"].tolist() == made["sequence"].tolist()
+    assert counts(tmp_path) == {"asked": 30, "drawn": 30, "duplicate": 0, "made": 30}
+    alarms = read_tsv(tmp_path / "collapse.tsv", COLLAPSE)
+    assert set(alarms["label"]) == {"all", "a", "b"}
+    assert run(data, tmp_path / "again").equals(made)
+    assert content(tmp_path) == content(tmp_path / "again")
+
+
+def test_filters_hold_and_are_counted(data, tmp_path):
+    plain = run(data, tmp_path / "plain", number=60)
+    filters = {"forbidden": ["AluI", "GGNCC"], "max_homopolymer": 3, "gc": [0.3, 0.7]}
+    made = run(data, tmp_path / "filtered", number=60, filters=filters)
+    assert len(made) == 60
+    for sequence in made["sequence"]:
+        assert not any(site in sequence for site in ("AGCT", *(f"GG{base}CC" for base in "ACGT")))
+        assert not any(base * 4 in sequence for base in "ACGT")
+        assert 0.3 <= (sequence.count("G") + sequence.count("C")) / len(sequence) <= 0.7
+    # What passed before is there as it was; the rest was drawn again.
+    kept = made.set_index("name")["sequence"].eq(plain.set_index("name")["sequence"])
+    assert 0 < kept.sum() < 60
+    told = counts(tmp_path / "filtered")
+    assert list(told) == [
+        "asked",
+        "drawn",
+        "forbidden AluI",
+        "forbidden GGNCC",
+        "homopolymer",
+        "gc",
+        "duplicate",
+        "made",
+    ]
+    assert told["drawn"] - told["made"] == sum(told[name] for name in list(told)[2:-1])
+    assert told["asked"] == told["made"] == 60
+    assert told["forbidden AluI"] > 0
+    assert told["homopolymer"] > 0
+
+
+def test_duplicates_are_drawn_again_until_nothing_new_is_left(data, tmp_path, caplog):
+    """There are 16 sequences of 2 bp: 12 can be had, over both labels together, and 30 cannot."""
+    few = run(data, tmp_path / "few", length=2, filters={"attempts": 200}, labels={"a": 8, "b": 4})
+    assert few["sequence"].is_unique
+    assert len(few) == 12
+    assert counts(tmp_path / "few")["duplicate"] > 0
+    many = run(data, tmp_path / "many", length=2, filters={"attempts": 60}, labels={"a": 15, "b": 15})
+    assert many["sequence"].is_unique
+    assert len(many) <= 16
+    assert "sequences could be made in" in caplog.text
+    told = counts(tmp_path / "many")
+    assert told["asked"] == 30
+    assert told["made"] == len(many)
+    assert told["drawn"] == told["made"] + told["duplicate"]
+    all_of_them = run(data, tmp_path / "kept", length=2, filters={"keep_duplicates": True})
+    assert len(all_of_them) == 30
+    assert not all_of_them["sequence"].is_unique
+
+
+def test_where_nothing_passes_the_account_is_the_message(data, tmp_path):
+    (tmp_path / "t.fa").write_text(">a\nNNGAATTCNN\n")
+    with pytest.raises(UserError, match=r"Not one of 30 sequences passes .* 3 draws each \(.*45 forbidden EcoRI"):
+        run(data, tmp_path, template=tmp_path / "t.fa", filters={"forbidden": ["EcoRI"], "attempts": 3})
+    assert not (tmp_path / "s.fasta").exists()
+
+
+def test_templates_are_taken_in_turn_within_each_label(data, tmp_path):
+    (tmp_path / "t.fa").write_text(">a\nNNNNNNNNTTGACANNNNNN\n>b\nACGTNNNNNNNNNNNN\n")
+    made = run(data, tmp_path, template=tmp_path / "t.fa", length=50)
+    for i, row in enumerate(made.itertuples()):
+        if i % 15 % 2 == 0:
+            assert row.length == 20
+            assert row.sequence[8:14] == "TTGACA"
+        else:
+            assert row.length == 16
+            assert row.sequence[:4] == "ACGT"
+    (tmp_path / "t.fa").write_text(">a\nNNNNNNNNTTGACANNNNNN\n>b\nACGANNNNNNNNNNNN\n")
+    again = run(data, tmp_path, template=tmp_path / "t.fa", length=50)  # with the draws that are kept
+    assert again["sequence"][::2].str[:4].tolist() != again["sequence"][1::2].str[:4].tolist()
+    assert {row.sequence[:4] for i, row in enumerate(again.itertuples()) if i % 15 % 2} == {"ACGA"}
+    assert again["sequence"][0] == made["sequence"][0]
+
+
+# What is kept
+
+
+class Counted:
+    """How many sequences are drawn, and a kill after so many batches."""
+
+    def __init__(self, monkeypatch, kill_after=None):
+        self.drawn, self.kill_after, real = 0, kill_after, module.in_batches
+
+        def counted(*args, **kwargs):
+            for number, (batch, made) in enumerate(real(*args, **kwargs)):
+                if number == self.kill_after:
+                    raise KeyboardInterrupt
+                self.drawn += len(batch)
+                yield batch, made
+
+        monkeypatch.setattr(module, "in_batches", counted)
+
+
+def test_a_killed_run_goes_on_from_its_batches(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_BATCH", 4)
+    filters = {"max_homopolymer": 3}
+    whole = run(data, tmp_path / "whole", filters=filters)
+    with monkeypatch.context() as context:
+        Counted(context, kill_after=5)
+        with pytest.raises(KeyboardInterrupt):
+            run(data, tmp_path / "cut", filters=filters)
+    file = tmp_path / "cut/draws/all.jsonl"
+    lines = file.read_text().splitlines(keepends=True)
+    assert len(lines) == 1 + 5 * 4
+    file.write_text("".join(lines[:-1]) + lines[-1][: len(lines[-1]) // 2])  # the kill came while this one was written
+    with monkeypatch.context() as context:
+        counted = Counted(context)
+        assert run(data, tmp_path / "cut", filters=filters).equals(whole)
+    assert counted.drawn == counts(tmp_path / "whole")["drawn"] - 19
+    assert content(tmp_path / "cut") == content(tmp_path / "whole")
+
+
+def test_a_larger_number_draws_only_what_is_new(data, tmp_path, monkeypatch):
+    small = run(data, tmp_path, number=20)
+    counted = Counted(monkeypatch)
+    large = run(data, tmp_path, number=32)
+    assert counted.drawn == 12
+    assert large.set_index("name").loc[small["name"]].equals(small.set_index("name"))
+    other = run(data, tmp_path / "other", number=32)
+    pd.testing.assert_frame_equal(other, large)
+    assert run(data, tmp_path, number=20).equals(small)
+    counted.drawn = 0
+    run(data, tmp_path, number=20, filters={"max_homopolymer": 4})
+    assert 0 < counted.drawn < 20  # a filter that is new draws only again what it drops
+
+
+@pytest.mark.parametrize("changes", [{"seed": 8}, {"sampler": {"temperature": 0.9}}, {"length": 30}])
+def test_other_settings_take_nothing_of_what_is_kept(data, tmp_path, monkeypatch, changes):
+    run(data, tmp_path)
+    counted = Counted(monkeypatch)
+    other = run(data, tmp_path, **changes)
+    assert counted.drawn == 30
+    assert other.equals(run(data, tmp_path / "other", **changes))
+
+
+def test_other_code_or_another_model_takes_nothing_of_what_is_kept(data, tmp_path, monkeypatch):
+    run(data, tmp_path)
+    monkeypatch.setattr(module, "_code", lambda: ["another"])
+    counted = Counted(monkeypatch)
+    run(data, tmp_path)
+    assert counted.drawn == 30
+    identity = json.loads((tmp_path / "draws/all.jsonl").read_text().splitlines()[0])["identity"]
+    assert json.loads((data / "model/diffusion.json").read_text())["weights_sha256"] in identity
+
+
+def test_another_number_of_samples_scores_anew_and_draws_nothing(data, tmp_path, monkeypatch):
+    two = run(data, tmp_path)
+    counted = Counted(monkeypatch)
+    four = run(data, tmp_path, likelihood_samples=4)
+    assert counted.drawn == 0
+    assert four["sequence"].equals(two["sequence"])
+    assert (four["bits_per_base"] != two["bits_per_base"]).mean() > 0.9
+
+
+@pytest.mark.parametrize("shards", [1, 2, 5])
+def test_any_number_of_shards_makes_the_same_files(data, tmp_path, monkeypatch, shards):
+    changes = {"length": 3, "filters": {"max_homopolymer": 2, "attempts": 50}}
+    run(data, tmp_path / "whole", **changes)
+    given = arguments(data, tmp_path / "parts", **changes)
+    shared = {key: given[key] for key in given if key not in ("fasta", "table", "filtered", "collapsed", "kept")}
+    tables = []
+    for shard in range(shards):
+        tables.append(tmp_path / f"{shard}.parquet")
+        kept = tmp_path / "parts" / "draws" / f"{shard}.jsonl"
+        generate_shard(**shared, shard=shard, shards=shards, table=tables[-1], kept=kept)
+    Path(given["kept"]).unlink(missing_ok=True)
+    for file in (tmp_path / "parts/draws").iterdir():
+        file.unlink()  # what the shards hand over is all that counts
+    counted = Counted(monkeypatch)
+    generate_run(**given, shards=tables)
+    told = counts(tmp_path / "whole")
+    assert told["duplicate"] > 0
+    assert counted.drawn <= told["duplicate"] + told["homopolymer"]
+    assert content(tmp_path / "parts") == content(tmp_path / "whole")
+
+
+def test_what_another_shard_has_kept_is_known(tmp_path):
+    one = Draws(tmp_path / "0.jsonl", "i", 2)
+    draw = Draw("a", 0, 0, 4, None)
+    one.keep(sequences={draw: "ACGT"}, bits={draw: 1.5})
+    assert Draws(tmp_path / "1.jsonl", "i", 2).sequences == {draw: "ACGT"}
+    assert Draws(tmp_path / "1.jsonl", "i", 2).bits == {draw: 1.5}
+    assert Draws(tmp_path / "1.jsonl", "i", 3).bits == {}
+    assert Draws(tmp_path / "2.jsonl", "other", 2).sequences == {}
+    assert Draws(tmp_path / "0.jsonl", "i", 2).sequences == {draw: "ACGT"}
+
+
+def test_draws_survive_their_table(tmp_path):
+    kept = Draws()
+    draws = {Draw("a", 0, 1, 4, None): "ACGT", Draw(None, 3, 0, 2, "NR"): "CA"}
+    kept.keep(sequences=draws, bits={Draw("a", 0, 1, 4, None): 1.25})
+    other = Draws()
+    other.take_table(kept.table(draws))
+    assert other.sequences == draws
+    assert other.bits == kept.bits
+
+
+def test_a_collapse_is_warned_of_while_drawing_goes_on(data, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(module, "_BATCH", 8)
+    told = []
+
+    def progress(done, total):
+        told.append((done, "may have collapsed" in caplog.text))
+
+    run(data, tmp_path, number=120, sampler={"top_k": 1, "order": "left_to_right"}, progress=progress, length=20)
+    assert told[0] == (8, False)
+    assert told[-1] == (120, True)
+    assert any(warned for done, warned in told if done < 60)
+    table = read_tsv(tmp_path / "collapse.tsv", COLLAPSE)
+    assert table.loc[table["measure"] == "unique", "alarm"].tolist() == ["yes"] * 3
+
+
+def test_without_windows_there_must_be_a_length(data, tmp_path):
+    none = {"train": None, "test": None, "collapsed": None}
+    with pytest.raises(UserError, match="Nothing says how long the sequences are to be"):
+        run(data, tmp_path, **none)
+    made = run(data, tmp_path, **none, length=12, labels={None: 2, "b": 3})
+    assert made["name"].tolist() == ["seq_000000", "seq_000001", "b_000000", "b_000001", "b_000002"]
+    assert not (tmp_path / "collapse.tsv").exists()

@@ -25,7 +25,7 @@ def bits_per_base(
     labels: Sequence[str | None],
     *,
     samples: int = 8,
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
     batch_size: int = 256,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(value, standard error), each (n,): an unbiased estimate of the negative evidence bound, an upper bound of
@@ -37,7 +37,8 @@ def bits_per_base(
     labels: one a sequence, None for the model without a label. samples: passes a sequence, at least 2; an odd number
     above 3 is rounded up, since they come in pairs. The error is that of independent pairs; the shares that are masked
     being stratified, it is on the safe side.
-    The draws of a sequence depend on the seed and its place in the list, not on batch_size or the other sequences.
+    The draws of a sequence depend on the seed and its place in the list, not on batch_size or the other sequences; where
+    seed is a list, on its own seed there alone.
     Sequences without a known base get NaN.
     """
     tokenizer = denoiser.tokenizer
@@ -51,7 +52,8 @@ def bits_per_base(
     each = max(1, batch_size // samples)
     for start in range(0, len(order), each):
         rows = order[start : start + each]
-        masks = (draw_masks(samples, lengths[row], derive_seed(seed, "likelihood", row)) for row in rows)
+        of_rows = (derive_seed(seed, "likelihood", row) if isinstance(seed, int) else seed[row] for row in rows)
+        masks = (draw_masks(samples, lengths[row], own) for row, own in zip(rows, of_rows, strict=True))
         nats = nats_of_rows(denoiser, ids[rows], masks, batch_size=batch_size)
         value[rows], error[rows] = mean_and_error(nats * BITS / bases[rows, None])
     return value, error

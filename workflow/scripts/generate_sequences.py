@@ -10,15 +10,16 @@ from diffusion_bert.seeds import derive_seed
 with reported(snakemake.log[0]), bar("generating", "sequence") as progress:
     generate_run(
         Path(snakemake.input.model[0]).parent,
-        snakemake.input.train,
-        snakemake.input.test,
+        train=snakemake.input.train,
+        test=snakemake.input.test,
         sampler=snakemake.params.sampler,
-        number=snakemake.params.number,
-        labels=snakemake.params.labels,
-        length=snakemake.params.length,
-        likelihood_samples=snakemake.params.likelihood_samples,
-        seed=derive_seed(snakemake.params.seed, snakemake.rule, *snakemake.wildcards),
+        **snakemake.params.asked,
+        seed=derive_seed(snakemake.params.seed, "generate_sequences", *snakemake.wildcards),
         fasta=snakemake.output.fasta,
         table=snakemake.output.table,
+        filtered=snakemake.output.filters,
+        collapsed=snakemake.output.collapse,
+        kept=Path(snakemake.params.kept),
+        shards=snakemake.input.shards,
         progress=progress,
     )

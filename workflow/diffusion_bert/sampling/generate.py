@@ -1,7 +1,7 @@
 """Sequences from a denoiser: exact length, exact number, one seed a sequence, whole batches on the device."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,8 +11,9 @@ from diffusion_bert.errors import UserError
 from diffusion_bert.sampling.lengths import Lengths
 from diffusion_bert.sampling.predict import Predictor
 from diffusion_bert.sampling.refine import refine
-from diffusion_bert.sampling.reverse import fill, revealed_fractions
+from diffusion_bert.sampling.reverse import fill, fill_remasking, revealed_fractions
 from diffusion_bert.sampling.settings import Sampler
+from diffusion_bert.sampling.templates import Spelling, check_template
 from diffusion_bert.seeds import derive_seed
 from diffusion_bert.tables import SEQUENCES, check
 from diffusion_bert.training.checkpoints import Denoiser
@@ -30,6 +31,7 @@ def generate(
     lengths: Sequence[int],
     sampler: Mapping[str, Any],
     seed: int,
+    templates: Sequence[str] | None = None,
     batch_size: int = 64,
     first_index: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -37,50 +39,30 @@ def generate(
     """One sequence for each (label, length): a SEQUENCES frame in the order asked, ``bits_per_base`` null.
 
     labels: of the model's own, or None for a sequence without one (named ``seq_...``, label ``unlabelled`` in the
-    table). lengths: bp. sampler: the config's settings of a sampler, every key given. first_index: the number of the
-    first sequence, so that a job that makes sequences 500 to 999 makes those and no others: a sequence is a function
-    of (denoiser, label, length, sampler, seed, its number), whatever the batches, up to float rounding of the forward
-    pass. progress: called with (sequences done, sequences in all) after each batch.
+    table). lengths: bp. templates: an IUPAC template for each sequence, of its length (``templates``). sampler: the
+    config's settings of a sampler, every key given but ``template``. first_index: the number of the first sequence, so
+    that a job that makes sequences 500 to 999 makes those and no others: a sequence is a function of (denoiser, label,
+    length, template, sampler, seed, its number), whatever the batches, up to float rounding of the forward pass.
+    progress: called with (sequences done, sequences in all) after each batch.
 
     Lengths are exact whatever the tokenizer; for BPE see ``lengths``.
 
-    Raises UserError for an unknown label, a length that the model cannot take, or a setting that will not do.
+    Raises UserError for an unknown label, a length that the model cannot take, a template that cannot be met, or a
+    setting that will not do.
     """
     settings = Sampler.from_settings(sampler)
-    if len(labels) != len(lengths):
-        raise ValueError(f"{len(labels)} labels, but {len(lengths)} lengths")
-    denoiser.tokenizer.label_tokens(labels)  # refuses unknown ones before anything is computed
-    _check_lengths(lengths, denoiser)
     indices = range(first_index, first_index + len(labels))
     seeds = [derive_seed(seed, index) for index in indices]
     sequences = [""] * len(labels)
     done = 0
-    law = _law_of_lengths(denoiser, lengths)
-    # What the sequences of a batch share: the length in bp, or the number of tokens where the length does not say it.
-    shared = list(lengths) if law is None else _numbers_of_tokens(law, lengths, seeds)
-    for batch in batches(shared, batch_size):
-        made = _generate_batch(
-            Predictor(
-                denoiser,
-                [labels[i] for i in batch],
-                lengths[batch[0]] if law is None else [lengths[i] for i in batch],
-                settings.guidance,
-                law,
-                None if law is None else shared[batch[0]],
-            ),
-            settings,
-            [seeds[i] for i in batch],
-        )
+    for batch, made in in_batches(
+        denoiser, labels, lengths, settings, seeds=seeds, templates=templates, batch_size=batch_size
+    ):
         for i, sequence in zip(batch, made, strict=True):
             sequences[i] = sequence
         done += len(batch)
         if progress is not None:
             progress(done, len(labels))
-    if law is not None and law.fallbacks:
-        log.info(
-            "%d times top_k and top_p left a sequence no way to end at its length: that step drew from all tokens",
-            law.fallbacks,
-        )
     return check(
         pd.DataFrame(
             {
@@ -95,6 +77,53 @@ def generate(
         SEQUENCES,
         "the generated sequences",
     )
+
+
+def in_batches(
+    denoiser: Denoiser,
+    labels: Sequence[str | None],
+    lengths: Sequence[int],
+    settings: Sampler,
+    *,
+    seeds: Sequence[int],
+    templates: Sequence[str] | None = None,
+    batch_size: int = 64,
+) -> Iterator[tuple[list[int], list[str]]]:
+    """The sequences of ``generate``, batch by batch: (which of those asked for, their DNA).
+
+    seeds: one a sequence, of which it is a function. All that is refused is refused before anything is computed.
+    """
+    if not len(labels) == len(lengths) == len(seeds):
+        raise ValueError(f"{len(labels)} labels, but {len(lengths)} lengths and {len(seeds)} seeds")
+    if templates is not None and [len(template) for template in templates] != list(lengths):
+        raise ValueError("each sequence needs a template of its length")
+    denoiser.tokenizer.label_tokens(labels)
+    _check_lengths(lengths, denoiser)
+    for template in dict.fromkeys(templates or []):
+        check_template(template, "the template")
+    law = _law_of_lengths(denoiser, lengths)
+    spellings = {}
+    if law is not None:
+        spellings = {kind: Spelling(law, denoiser.tokenizer, kind) for kind in dict.fromkeys(templates or [])}
+    # What the sequences of a batch share: the length in bp, or the number of tokens where the length does not say it.
+    shared = list(lengths) if law is None else _numbers_of_tokens(law, spellings, lengths, templates, seeds)
+    for batch in batches(shared, batch_size):
+        predictor = Predictor(
+            denoiser,
+            [labels[i] for i in batch],
+            lengths[batch[0]] if law is None else [lengths[i] for i in batch],
+            settings.guidance,
+            law,
+            None if law is None else shared[batch[0]],
+            None if templates is None else [templates[i] for i in batch],
+            spellings,
+        )
+        yield batch, _generate_batch(predictor, settings, [seeds[i] for i in batch])
+    if law is not None and law.fallbacks:
+        log.info(
+            "%d times top_k and top_p left a sequence no way to end at its length: that step drew from all tokens",
+            law.fallbacks,
+        )
 
 
 def _law_of_lengths(denoiser: Denoiser, lengths: Sequence[int]) -> Lengths | None:
@@ -112,12 +141,21 @@ def _law_of_lengths(denoiser: Denoiser, lengths: Sequence[int]) -> Lengths | Non
     return Lengths(histogram, spelled, max(lengths), _most_tokens(denoiser))
 
 
-def _numbers_of_tokens(law: Lengths, lengths: Sequence[int], seeds: Sequence[int]) -> list[int]:
-    """How many tokens each sequence has; it follows from the sequence's length (bp) and seed."""
+def _numbers_of_tokens(
+    law: Lengths,
+    spellings: Mapping[str, Spelling],
+    lengths: Sequence[int],
+    templates: Sequence[str] | None,
+    seeds: Sequence[int],
+) -> list[int]:
+    """How many tokens each sequence has; it follows from the sequence's length (bp) or template, and its seed."""
+    alike: dict[int | str, list[int]] = {}
+    for i, kind in enumerate(lengths if templates is None else templates):
+        alike.setdefault(kind, []).append(i)
     numbers = [0] * len(lengths)
-    for members in batches(lengths, len(lengths)):
+    for kind, members in alike.items():
         keys = torch.tensor([seeds[i] for i in members], dtype=torch.int64, device=law.spelled.device)
-        drawn = law.number_of_tokens(keys, lengths[members[0]])
+        drawn = law.number_of_tokens(keys, kind) if templates is None else spellings[kind].number_of_tokens(keys)
         for i, number in zip(members, drawn.tolist(), strict=True):
             numbers[i] = number
     return numbers
@@ -171,11 +209,14 @@ def _check_lengths(lengths: Sequence[int], denoiser: Denoiser) -> None:
 @torch.inference_mode()
 def _generate_batch(predictor: Predictor, sampler: Sampler, seeds: list[int]) -> list[str]:
     keys = torch.tensor(seeds, dtype=torch.int64, device=predictor.device)
-    tokens = torch.full((len(seeds), predictor.tokens), predictor.mask_id, dtype=torch.int64, device=predictor.device)
-    masked = torch.ones_like(tokens, dtype=torch.bool)
+    masked = predictor.fixed < 0
+    tokens = predictor.fixed.masked_fill(masked, predictor.mask_id)
     schedule = predictor.denoiser.schedule
     fractions = revealed_fractions(schedule, sampler.steps, predictor.device)
-    tokens = fill(tokens, masked, predictor, sampler, fractions, keys, round_=0)
+    if sampler.remask.strategy is None:
+        tokens = fill(tokens, masked, predictor, sampler, fractions, keys, round_=0)
+    else:
+        tokens = fill_remasking(tokens, masked, predictor, sampler, fractions, keys)
     if sampler.refine.passes:
         fractions = revealed_fractions(schedule, sampler.refine.steps, predictor.device)
         tokens = refine(tokens, predictor, sampler, fractions, keys)

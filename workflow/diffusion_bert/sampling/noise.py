@@ -14,6 +14,9 @@ ORDER = 0
 DRAW = 1
 LENGTH = 2  # of a token, where tokens differ in it
 COUNT = 3  # how many tokens a sequence has
+LAYOUT = 4  # lengths of tokens, masked ones too, where a template must be spelled; new in each step
+REMASK = 5  # which tokens are masked again or revealed, where they may be masked again; new in each step
+REDRAW = 6  # as DRAW, in steps between which tokens may be masked again; new in each step
 
 
 def _signed(value: int) -> int:
@@ -35,6 +38,11 @@ def mix(x: torch.Tensor) -> torch.Tensor:
     x = (x ^ _shifted(x, 30)) * _FIRST
     x = (x ^ _shifted(x, 27)) * _SECOND
     return x ^ _shifted(x, 31)
+
+
+def step_of(round_: int, number: int) -> int:
+    """One number for a step of a pass, to be given as ``round_`` where each step needs numbers of its own."""
+    return (round_ << 32) + number
 
 
 def uniforms(seeds: torch.Tensor, length: int, *, purpose: int, round_: int) -> torch.Tensor:

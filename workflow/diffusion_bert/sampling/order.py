@@ -3,10 +3,12 @@
 An order either plans every reveal before the first prediction (ancestral, random, left to right) or scores the masked
 positions from the predictions of the moment and reveals the best (confidence, entropy, margin). How many are revealed
 by when follows the noise schedule: ``fractions`` (S,) float64, increasing to 1, is the share of the masked tokens that
-the process has revealed after each of its S steps.
+the process has revealed after each of its S steps. Only the entropy-bounded order takes as many steps as it needs.
 
 A new order is a class with ``plan`` or with ``score`` and one entry in ``ORDERS``.
 """
+
+import math
 
 import torch
 
@@ -130,6 +132,30 @@ class Margin(Scored):
         return best[:, 0] - best[:, 1]
 
 
+class EntropyBounded(Entropy):
+    """Lowest entropy first, as many at once as a budget allows: the longest such row of positions whose entropies,
+    without the largest of them, sum to at most ``budget`` bits. At least one is revealed.
+
+    That sum bounds what is lost by drawing the tokens of a step independently. Ben-Hamu et al. 2025,
+    arXiv:2505.24857.
+    """
+
+    def __init__(self, budget: float = 0.0):
+        self.budget = budget
+
+    def allowed(self, log_probs: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:
+        """How many positions of each row the budget allows: (B,) int64, at least 1 where one is masked.
+
+        log_probs (n, V): the predictions at the n positions of masked (B, L), in row-major order.
+        """
+        entropies = torch.full(masked.shape, torch.inf, dtype=torch.float64, device=masked.device)
+        entropies[masked] = -self.score(log_probs) / math.log(2)
+        ordered = entropies.sort(dim=1).values
+        without_largest = ordered.cumsum(1) - ordered  # the last of a sorted row is its largest
+        within = (without_largest <= self.budget + _TIE) & (ordered < torch.inf)
+        return within.sum(1)
+
+
 ORDERS: dict[str, Planned | Scored] = {
     "ancestral": Ancestral(),
     "random": Random(),
@@ -137,4 +163,5 @@ ORDERS: dict[str, Planned | Scored] = {
     "confidence": Confidence(),
     "entropy": Entropy(),
     "margin": Margin(),
+    "entropy_bounded": EntropyBounded(),
 }

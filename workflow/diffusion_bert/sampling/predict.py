@@ -1,11 +1,12 @@
 """What the denoiser predicts at chosen positions, with classifier-free guidance."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 
 from diffusion_bert.sampling.lengths import Lengths
+from diffusion_bert.sampling.templates import Spelling, fitting
 from diffusion_bert.training.checkpoints import Denoiser
 
 
@@ -18,9 +19,14 @@ class Predictor:
     is drawn, the sequence has its length. With a tokenizer that has no layout L is ``tokens``, nothing
     is restricted by position, ``length`` is that of each sequence (B,), and ``lengths`` draws.
 
+    templates: an IUPAC template for each sequence, of its length. With a layout only tokens that fit it are predicted;
+    otherwise ``spellings`` (one for each template, {template: Spelling}) draw in place of ``lengths``.
+
     Attributes: ``tokens``, L; ``lengths``; ``bp`` (B,) int64 where there are lengths; ``bases`` (V,) int64, how many
-    each id spells; ``allowed`` (A,) int64, the vocabulary ids that a column of the predictions stands for;
-    ``forwards``, the forward passes and ``rows``, the sequences in them so far.
+    each id spells; ``allowed`` (A,) int64, the vocabulary ids that a column of the predictions stands for; ``fixed``
+    (B, L) int64, the only id that a position's template leaves, -1 elsewhere; ``spellings``, the different ones of the
+    batch, and ``which`` (B,), the number of each sequence's; ``forwards``, the forward passes and ``rows``, the
+    sequences in them so far.
     """
 
     def __init__(
@@ -31,6 +37,8 @@ class Predictor:
         guidance: float,
         lengths: Lengths | None = None,
         tokens: int | None = None,
+        templates: Sequence[str] | None = None,
+        spellings: Mapping[str, Spelling] | None = None,
     ):
         tokenizer = denoiser.tokenizer
         self.denoiser = denoiser
@@ -40,15 +48,24 @@ class Predictor:
         self.mask_id = tokenizer.mask_id
         self.allowed = torch.as_tensor(tokenizer.base_ids, device=self.device)
         self.bases = torch.as_tensor(tokenizer.bases_per_token, device=self.device)  # (V,)
-        self.wrong = None
+        kinds = list(dict.fromkeys(templates or [None]))
+        which = [kinds.index(template) for template in templates] if templates else [0] * len(labels)
+        self.which = torch.tensor(which, device=self.device)
+        self.wrong = self.spellings = None
         if lengths is None:
             layout = tokenizer.layout(length)
             self.tokens = len(layout)
-            wrong = tokenizer.bases_per_token[tokenizer.base_ids] != layout[:, None]
-            self.wrong = torch.as_tensor(wrong, device=self.device)  # (L, A)
+            of_size = tokenizer.bases_per_token[tokenizer.base_ids] == layout[:, None]
+            fit = np.stack([of_size if kind is None else fitting(tokenizer, kind) for kind in kinds])
+            self.wrong = torch.as_tensor(~fit, device=self.device)  # (templates, L, A)
+            only = np.where(fit.sum(-1) == 1, tokenizer.base_ids[fit.argmax(-1)], -1)
         else:
             self.tokens = tokens
             self.bp = torch.as_tensor(length, device=self.device)
+            only = np.full((len(kinds), tokens), -1)
+            if templates:
+                self.spellings = [spellings[kind] for kind in kinds]
+        self.fixed = torch.as_tensor(only, device=self.device)[self.which]
         blank = np.full((len(labels), self.tokens), tokenizer.mask_id)
         self.labelled = self._framed(blank, labels)
         self.guidance = guidance if any(label is not None for label in labels) else 0.0
@@ -73,8 +90,22 @@ class Predictor:
             plain = self._at(self.unlabelled, tokens, rows, where)
             log_probs = (1 + self.guidance) * log_probs - self.guidance * plain
         if self.wrong is not None:
-            log_probs = log_probs.masked_fill(self.wrong[where.nonzero()[:, 1]], -torch.inf)
+            row, position = where.nonzero(as_tuple=True)
+            log_probs = log_probs.masked_fill(self.wrong[self.which[rows[row]], position], -torch.inf)
         return torch.log_softmax(log_probs, dim=-1)
+
+    def settled(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Which tokens of finished sequences (B, L) lie in fixed bases alone, so that a new draw could change nothing:
+        (B, L) bool."""
+        if self.spellings is None:
+            return self.fixed >= 0
+        sizes = self.bases[tokens]
+        ends = sizes.cumsum(1)
+        out = torch.zeros_like(tokens, dtype=torch.bool)
+        for number, spelling in enumerate(self.spellings):
+            of = self.which == number
+            out[of] = spelling.single[ends[of]] - spelling.single[ends[of] - sizes[of]] == sizes[of]
+        return out
 
     def _at(
         self, frame: tuple[torch.Tensor, torch.Tensor], tokens: torch.Tensor, rows: torch.Tensor, where: torch.Tensor

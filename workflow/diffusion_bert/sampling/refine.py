@@ -8,8 +8,6 @@ probability is that of the full distribution (guided where guidance is on), neit
 probability in a nucleus says nothing about how odd the token is.
 """
 
-import math
-
 import torch
 
 from diffusion_bert.sampling.predict import Predictor
@@ -36,13 +34,16 @@ def confidence(tokens: torch.Tensor, rows: torch.Tensor, predictor: Predictor) -
     return out
 
 
-def doubtful(confidences: torch.Tensor, threshold: float | None, fraction: float | None) -> torch.Tensor:
-    """(b, L) bool: which tokens are masked again: those below the threshold, or the lowest fraction of each row."""
+def doubtful(
+    confidences: torch.Tensor, threshold: float | None, fraction: float | None, settled: torch.Tensor
+) -> torch.Tensor:
+    """(b, L) bool: which tokens are masked again: those below the threshold, or the lowest fraction of each row's
+    (rounded up). settled (b, L) bool: tokens that stay, of which the fraction is not taken either."""
     if threshold is not None:
-        return confidences < threshold
-    count = math.ceil(fraction * confidences.shape[1])
-    lowest = confidences.argsort(dim=1, stable=True)[:, :count]
-    return torch.zeros_like(confidences, dtype=torch.bool).scatter_(1, lowest, True)
+        return (confidences < threshold) & ~settled
+    count = torch.ceil(fraction * (~settled).sum(1).to(torch.float64)).long()
+    place = confidences.masked_fill(settled, torch.inf).argsort(dim=1, stable=True).argsort(dim=1, stable=True)
+    return place < count[:, None]
 
 
 def refine(
@@ -51,12 +52,16 @@ def refine(
     """At most ``sampler.refine.passes`` passes over finished sequences; returns new tokens (B, L).
 
     A sequence is finished, and costs nothing more, once none of its tokens is below the threshold. What is re-masked
-    in one pass is masked together and drawn with the sampler's order and draw over the steps of ``fractions``.
+    in one pass is masked together and drawn with the sampler's order and draw over the steps of ``fractions``. Tokens
+    that a template fixes are never masked.
     """
     settings = sampler.refine
-    rows = torch.arange(len(tokens), device=tokens.device)
+    rows = (~predictor.settled(tokens)).any(1).nonzero()[:, 0]
     for number in range(1, settings.passes + 1):
-        again = doubtful(confidence(tokens, rows, predictor), settings.threshold, settings.fraction)
+        if not len(rows):
+            break
+        settled = predictor.settled(tokens)[rows]
+        again = doubtful(confidence(tokens, rows, predictor), settings.threshold, settings.fraction, settled)
         unsettled = again.any(1)
         rows = rows[unsettled]
         if not len(rows):

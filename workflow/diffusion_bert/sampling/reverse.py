@@ -10,8 +10,8 @@ import torch
 
 from diffusion_bert.diffusion import Schedule
 from diffusion_bert.sampling import draw
-from diffusion_bert.sampling.noise import DRAW, LENGTH, ORDER, uniforms
-from diffusion_bert.sampling.order import ORDERS, Planned, slots
+from diffusion_bert.sampling.noise import DRAW, LAYOUT, LENGTH, ORDER, REDRAW, REMASK, step_of, uniforms
+from diffusion_bert.sampling.order import EntropyBounded, Planned, slots
 from diffusion_bert.sampling.predict import Predictor
 from diffusion_bert.sampling.settings import Sampler
 
@@ -50,50 +50,152 @@ def fill(
     """Draw every masked token; the others stay as they are. Returns new tokens (B, L).
 
     The tokens of one step are drawn independently where the predictor knows how long each has to be, else together, so
-    that what is masked spells the bp that the others leave of the sequence's length (``lengths``).
+    that what is masked spells the bp that the others leave of the sequence's length (``lengths``) or what they leave of
+    its template (``templates``).
 
     tokens (B, L) int64; masked (B, L) bool, where tokens hold the id of [MASK]; fractions: of ``revealed_fractions``;
     seeds (B,) int64, one a sequence; round_: the pass, which separates its random numbers from those of other passes.
     """
     tokens, masked = tokens.clone(), masked.clone()
     length = tokens.shape[1]
-    order = ORDERS[sampler.order]
+    order = sampler.reveals()
     order_noise = uniforms(seeds, length, purpose=ORDER, round_=round_)
-    draw_noise = uniforms(seeds, length, purpose=DRAW, round_=round_)
-    length_noise = uniforms(seeds, length, purpose=LENGTH, round_=round_)
+    noise = [uniforms(seeds, length, purpose=purpose, round_=round_) for purpose in (DRAW, LENGTH)]
     if isinstance(order, Planned):
         stage = dense(order.plan(masked, fractions, order_noise), masked)
     else:
         # Known ahead is only the step of the first, second, ... token that will be revealed, whichever it will be.
         stage = dense(*slots(masked, fractions))
-    for number in range(int(stage.max()) + 1):
+    number = 0
+    while masked.any():
         now = stage == number
-        rows = now.any(1).nonzero()[:, 0]
+        rows = masked.any(1).nonzero()[:, 0]
         if isinstance(order, Planned):
             chosen = now[rows]
             log_probs = predictor(tokens, rows, chosen)
         else:
             hidden = masked[rows]
             log_probs = predictor(tokens, rows, hidden)
-            chosen = order.choose(log_probs, hidden, now[rows].sum(1), order_noise[rows])
+            bounded = isinstance(order, EntropyBounded)
+            counts = order.allowed(log_probs, hidden) if bounded else now[rows].sum(1)
+            chosen = order.choose(log_probs, hidden, counts, order_noise[rows])
             log_probs = log_probs[chosen[hidden]]
-        drawn_from = draw.truncated(
-            log_probs, temperature=sampler.temperature, top_p=sampler.top_p, top_k=sampler.top_k
-        )
-        row, position = chosen.nonzero(as_tuple=True)
-        row = rows[row]
-        if predictor.lengths is None:
-            columns = draw.inverse_cdf(drawn_from, draw_noise[row, position])
-        else:
-            columns = predictor.lengths.draw(
-                drawn_from,
-                draw.tempered(log_probs, sampler.temperature),
-                chosen,
-                left=predictor.bp[rows] - predictor.bases[tokens[rows]].sum(1),
-                masked_after=(masked[rows] & ~chosen).sum(1),
-                length_noise=length_noise[row, position],
-                token_noise=draw_noise[row, position],
-            )
-        tokens[row, position] = predictor.allowed[columns]
-        masked[row, position] = False
+        _reveal(tokens, masked, predictor, sampler, rows, chosen, log_probs, *noise, seeds, step_of(round_, number))
+        number += 1
     return tokens
+
+
+def fill_remasking(
+    tokens: torch.Tensor,
+    masked: torch.Tensor,
+    predictor: Predictor,
+    sampler: Sampler,
+    fractions: torch.Tensor,
+    seeds: torch.Tensor,
+) -> torch.Tensor:
+    """As ``fill`` in ancestral order, with tokens drawn here masked again on the way: ReMDM, Wang et al. 2025,
+    arXiv:2503.00307.
+
+    From a share a of revealed tokens to a share b, a token in sight is masked again with probability sigma, a masked
+    one is revealed with probability (b - (1 - sigma) a) / (1 - a), which makes up for it. With one sigma for all tokens
+    the sequences keep the law of the ancestral order, however often they are remasked; a poor first draw can be mended.
+    sigma is at most min(1, (1 - b) / a), which is 0 in the last step, and is
+
+    - capped: ``remask.eta``, or that maximum where it is less;
+    - rescaled: ``remask.eta`` times that maximum;
+    - confidence: as rescaled, and shared out among the tokens in sight in proportion to exp(-p), p being the
+      probability that the model gave the token when it was drawn; about eta tokens a step. Improbable tokens go more
+      often, so the law moves towards probable ones, and masked tokens are revealed as if nothing were remasked.
+
+    All that was in sight at the start stays. Every step with a reveal is a forward pass for its sequences, so more
+    steps cost more, unlike in ``fill``.
+    """
+    tokens, masked = tokens.clone(), masked.clone()
+    free = masked.clone()
+    length = tokens.shape[1]
+    certain = torch.zeros(tokens.shape, dtype=torch.float64, device=tokens.device)
+    before = 0.0
+    for number, after in enumerate(fractions.tolist()):
+        step = step_of(0, number)
+        moves, *noise = (uniforms(seeds, length, purpose=purpose, round_=step) for purpose in (REMASK, REDRAW, LENGTH))
+        most = min(1.0, (1 - after) / before) if before else 1.0
+        seen = free & ~masked
+        if sampler.remask.strategy == "confidence":
+            share = torch.softmax((-certain).masked_fill(~seen, -torch.inf), -1).nan_to_num(0.0)
+            sigma, makes_up = sampler.remask.eta * most * share, 0.0
+        else:
+            capped = sampler.remask.strategy == "capped"
+            sigma = makes_up = min(sampler.remask.eta, most) if capped else sampler.remask.eta * most
+        again = seen & (moves < sigma)
+        revealed = masked & (moves < (after - (1 - makes_up) * before) / (1 - before))
+        if number == len(fractions) - 1:
+            revealed = masked.clone()
+        before = after
+        rows = revealed.any(1).nonzero()[:, 0]
+        chosen = revealed[rows]
+        # What is masked again in this step was in sight when the step's tokens were predicted.
+        log_probs = predictor(tokens, rows, chosen) if len(rows) else None
+        tokens[again] = predictor.mask_id
+        masked |= again
+        if log_probs is not None:
+            row, position = chosen.nonzero(as_tuple=True)
+            columns = _reveal(tokens, masked, predictor, sampler, rows, chosen, log_probs, *noise, seeds, step)
+            certain[rows[row], position] = log_probs.gather(1, columns[:, None])[:, 0].exp()
+    return tokens
+
+
+def _reveal(
+    tokens: torch.Tensor,
+    masked: torch.Tensor,
+    predictor: Predictor,
+    sampler: Sampler,
+    rows: torch.Tensor,
+    chosen: torch.Tensor,
+    log_probs: torch.Tensor,
+    draw_noise: torch.Tensor,
+    length_noise: torch.Tensor,
+    seeds: torch.Tensor,
+    step: int,
+) -> torch.Tensor:
+    """Draw the n tokens at the positions of chosen (b, L) of the sequences rows (b,) into ``tokens`` and ``masked``.
+
+    log_probs (n, A): their predictions; draw_noise, length_noise (B, L); step: its number among those of all passes.
+    Returns the columns that were drawn, (n,).
+    """
+    drawn_from = draw.truncated(log_probs, temperature=sampler.temperature, top_p=sampler.top_p, top_k=sampler.top_k)
+    whole = draw.tempered(log_probs, sampler.temperature)
+    row, position = chosen.nonzero(as_tuple=True)
+    row = rows[row]
+    token_noise = draw_noise[row, position]
+    if predictor.spellings is not None:
+        columns = torch.empty_like(row)
+        layout_noise = uniforms(seeds[rows], tokens.shape[1], purpose=LAYOUT, round_=step)
+        present = torch.searchsorted(predictor.allowed, tokens[rows]).clamp(max=len(predictor.allowed) - 1)
+        for number, spelling in enumerate(predictor.spellings):
+            of = predictor.which[rows] == number
+            drawn = predictor.which[row] == number
+            if of.any():
+                columns[drawn] = spelling.draw(
+                    drawn_from[drawn],
+                    whole[drawn],
+                    present[of],
+                    masked[rows][of],
+                    chosen[of],
+                    layout_noise[of],
+                    token_noise[drawn],
+                )
+    elif predictor.lengths is not None:
+        columns = predictor.lengths.draw(
+            drawn_from,
+            whole,
+            chosen,
+            left=predictor.bp[rows] - predictor.bases[tokens[rows]].sum(1),
+            masked_after=(masked[rows] & ~chosen).sum(1),
+            length_noise=length_noise[row, position],
+            token_noise=token_noise,
+        )
+    else:
+        columns = draw.inverse_cdf(drawn_from, token_noise)
+    tokens[row, position] = predictor.allowed[columns]
+    masked[row, position] = False
+    return columns

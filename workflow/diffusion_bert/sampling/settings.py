@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from diffusion_bert.errors import UserError
-from diffusion_bert.sampling.order import ORDERS
+from diffusion_bert.sampling.order import ORDERS, EntropyBounded, Planned, Scored
 
 
 @dataclass(frozen=True)
@@ -19,26 +19,46 @@ class Refinement:
     steps: int
 
 
+STRATEGIES = ("capped", "rescaled", "confidence")
+
+
+@dataclass(frozen=True)
+class Remasking:
+    """How tokens are masked again on the way (``reverse.fill_remasking``): strategy, one of STRATEGIES, or None for not
+    at all; eta: how readily, from 0 (never) to 1."""
+
+    strategy: str | None
+    eta: float
+
+
 @dataclass(frozen=True)
 class Sampler:
     """How sequences are drawn from a denoiser. order: a name in ``ORDERS``. steps: of the reverse process, in equal
-    pieces of time. temperature, top_p, top_k: see ``draw``. guidance: strength w of classifier-free guidance."""
+    pieces of time. entropy_budget: bits, of the entropy-bounded order, which has no use for steps. temperature, top_p,
+    top_k: see ``draw``. guidance: strength w of classifier-free guidance. remask: in the first pass."""
 
     order: str
     steps: int
+    entropy_budget: float
     temperature: float
     top_p: float
     top_k: int | None
     guidance: float
+    remask: Remasking
     refine: Refinement
+
+    def reveals(self) -> Planned | Scored:
+        """The order itself."""
+        return EntropyBounded(self.entropy_budget) if self.order == "entropy_bounded" else ORDERS[self.order]
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> "Sampler":
         """From the config's mapping with every key given; UserError names the key that will not do, and the remedy."""
         _check_keys(settings, cls, "sampler")
         _check_keys(settings["refine"], Refinement, "sampler.refine")
-        refine = Refinement(**settings["refine"])
-        sampler = cls(**{**settings, "refine": refine})
+        _check_keys(settings["remask"], Remasking, "sampler.remask")
+        refine, remask = Refinement(**settings["refine"]), Remasking(**settings["remask"])
+        sampler = cls(**{**settings, "refine": refine, "remask": remask})
         if sampler.order not in ORDERS:
             raise UserError(f"sampler.order is {sampler.order!r}.", f"Choose one of {', '.join(ORDERS)}.")
         _check(_whole(sampler.steps, 1), "sampler.steps", sampler.steps, "a whole number of at least 1")
@@ -66,6 +86,24 @@ class Sampler:
             sampler.guidance,
             "a number of at least 0 (0 is no guidance)",
         )
+        _check(
+            _number(sampler.entropy_budget) and 0 <= sampler.entropy_budget < float("inf"),
+            "sampler.entropy_budget",
+            sampler.entropy_budget,
+            "a number of bits of at least 0",
+        )
+        _check(
+            remask.strategy is None or remask.strategy in STRATEGIES,
+            "sampler.remask.strategy",
+            remask.strategy,
+            f"one of {', '.join(STRATEGIES)}, or null",
+        )
+        _check(_number(remask.eta) and 0 <= remask.eta <= 1, "sampler.remask.eta", remask.eta, "a number from 0 to 1")
+        if remask.strategy is not None and sampler.order != "ancestral":
+            raise UserError(
+                f"sampler.remask is set, but sampler.order is {sampler.order}: only the ancestral order remasks.",
+                "Set order: ancestral, or leave remask.strategy null.",
+            )
         _check(_whole(refine.passes, 0), "sampler.refine.passes", refine.passes, "a whole number of at least 0")
         _check(_whole(refine.steps, 1), "sampler.refine.steps", refine.steps, "a whole number of at least 1")
         _check(
