@@ -2,7 +2,17 @@
 
 import numpy as np
 import pytest
-from evaluation_cases import CONSENSUS, LIBRARY, as_sets, complement, motif, real, row, value
+from evaluation_cases import (
+    CONSENSUS,
+    LIBRARY,
+    as_sets,
+    complement,
+    motif,
+    random_sequences,
+    real,
+    row,
+    value,
+)
 from scipy import stats
 
 from diffusion_bert.evaluation.floors import dinucleotide_shuffle
@@ -173,6 +183,20 @@ def test_of_the_enriched_motifs_one_a_family_and_none_that_is_part_of_another_is
     assert {chosen[0], chosen[1]} & {0, 4}
     assert len({3, 5} & set(chosen)) == 1
     assert most_enriched(found, families, scan, at, most=1).tolist() == chosen[:1]
+
+
+def test_a_family_counts_once_though_its_members_hit_other_sites():
+    one, other = CONSENSUS["GATA"], CONSENSUS["GATA"][:7] + "TT"
+    background = random_sequences(160, 5)
+    sequences = [
+        sequence[:30] + (one if i % 2 else other) + sequence[39:] if i < 120 else sequence
+        for i, sequence in enumerate(background)
+    ]
+    scan, found, families, at = searched([motif("one", one), motif("other", other)], sequences)
+    assert len(families) == 1
+    assert found.found.all()
+    assert not (scan.any_hit.all(axis=1)).any()
+    assert len(most_enriched(found, families, scan, at)) == 1
 
 
 @pytest.fixture(scope="module")

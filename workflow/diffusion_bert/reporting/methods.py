@@ -157,7 +157,7 @@ def _evaluation(config: Mapping, markov: pd.DataFrame | None, numbers: Mapping) 
     elif chosen.get("taxon"):
         motifs = f"the motifs of JASPAR CORE ({chosen['taxon']})"
     if chosen.get("p_value"):
-        motifs += f", hits at p < {chosen['p_value']:g}"
+        motifs += f", hits at p < {chosen['p_value']:g}, like matrices joined to families"
     size = f"{numbers['compared']:,} sequences a set" if numbers.get("compared") else "equal numbers"
     intervals = (
         f" with 95 % intervals from {settings['bootstrap']} bootstrap samples" if settings.get("bootstrap") else ""
