@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from diffusion_bert.evaluation.motif_library import load_motifs
 from diffusion_bert.tables import EVALUATION, SEQUENCES, SPLIT_SUMMARY, WINDOWS, read_fasta, read_parquet, read_tsv
 
 RUNS = [("small", "ancestral"), ("small", "refined"), ("transformer", "ancestral")]
@@ -82,6 +83,20 @@ def test_every_question_is_answered_for_every_set(finished):
             silent = table["value"].isna() & table["note"].isna()
             assert not silent.any(), table[silent]
             assert (finished.folder / f"results/evaluation/{model}/{sampler}/{question}.svg").stat().st_size > 1000
+
+
+def test_motifs_and_their_hits_are_files_that_other_programs_read(finished):
+    for model, sampler in RUNS:
+        folder = finished.folder / "results/evaluation" / model / sampler
+        sets = pd.read_parquet(folder / "sets.parquet").query("set == 'generated'").set_index("name")["sequence"]
+        library = {one.matrix_id: one for one in load_motifs(str(folder / "motifs.meme"))}
+        for line in (folder / "motifs_hits.bed").read_text().splitlines():
+            name, start, end, motif, score, strand = line.split("\t")
+            assert 0 <= int(start) < int(end) <= len(sets[name])
+            assert int(end) - int(start) == library[motif.split(":")[0]].width
+            assert 0 <= int(score) <= 1000
+            assert strand in "+-"
+        assert (folder / "motif_pairs.svg").stat().st_size > 1000
 
 
 def test_held_out_windows_hold_the_planted_grammar_and_floors_do_not(finished):
