@@ -154,7 +154,14 @@ JUDGEMENTS: Columns = {
 
 # A convolutional network's attempt to tell each set from the reference: out-of-fold scores, log-odds of ``opposing``,
 # of its sequences and of the reference's (which have a score against each set); of one scale within a fold.
-CNN_SCORES: Columns = {"opposing": "text", "set": "text", "name": "text", "fold": "int", "score": "float"}
+CNN_SCORES: Columns = {
+    "opposing": "text",
+    "set": "text",
+    "name": "text",
+    "label": "text",
+    "fold": "int",
+    "score": "float",
+}
 
 # The training curve: one row a validation.
 TRAINING: Columns = {

@@ -117,3 +117,33 @@ rule evaluate_function:
         "Function of {wildcards.model}, {wildcards.sampler}, in the eyes of the judge"
     script:
         "../scripts/evaluate_function.py"
+
+
+rule discriminate_sets:
+    """Networks that start from the judge's and are trained to tell each set from training windows."""
+    input:
+        oracle=[
+            "results/oracles/judge/oracle.json",
+            "results/oracles/judge/model.safetensors",
+        ],
+        sets=f"{RUN}/sets.parquet",
+        train="results/splits/train.parquet",
+    output:
+        f"{RUN}/cnn_scores.parquet",
+    log:
+        "logs/discriminate_sets/{model}/{sampler}.log",
+    benchmark:
+        "results/benchmarks/discriminate_sets/{model}/{sampler}.tsv"
+    conda:
+        "../../envs/train.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        seed=config["seed"],
+        code=code("discriminate_sets"),
+    message:
+        "Telling the sets of {wildcards.model}, {wildcards.sampler} from training windows"
+    script:
+        "../scripts/discriminate_sets.py"

@@ -37,16 +37,29 @@ class Fitted:
     validation: float
 
 
-def fit(train: Examples, validation: Examples, classes: int, *, width: int, epochs: int, seed: int) -> Fitted:
+def fit(
+    train: Examples,
+    validation: Examples,
+    classes: int,
+    *,
+    width: int,
+    epochs: int,
+    seed: int,
+    start: SequenceNetwork | None = None,
+) -> Fitted:
     """Train a classifier; the weights kept are those of the epoch that is best on validation.
 
     Every class counts the same, whatever its number of examples: the cross entropy is weighted, in training and in
-    validation. Each epoch shows every example once, on a strand drawn at random. To be called inside ``reproducible``;
-    the same seed gives the same weights. Linear in epochs x letters.
+    validation. Each epoch shows every example once, on a strand drawn at random. start: a trained network of this
+    width, whose weights, but for those of the last layer, are the first ones. To be called inside ``reproducible``; the
+    same seed gives the same weights. Linear in epochs x letters.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "weights"))  # and dropout
         network = SequenceNetwork(classes, width)
+        if start is not None:
+            known = {name: tensor for name, tensor in start.state_dict().items() if not name.startswith("head.")}
+            network.load_state_dict(known, strict=False)
         return _trained(network, train, validation, classes, epochs, derive_seed(seed, "rows"))
 
 

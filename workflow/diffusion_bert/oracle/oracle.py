@@ -258,13 +258,11 @@ def judge_sets(
 ) -> None:
     """Write JUDGEMENTS: what the judge says of each sequence of the table of sets.
 
-    The reference is not that of the table, half of which the judge has learned from and so knows too well: it is as
-    many windows of each label, drawn from the training windows that the judge has not seen; fewer where there are no
-    more. seed: the config's, as the oracle was trained with.
+    The reference is that of ``with_unseen_reference``. seed: the config's, as the oracle was trained with.
     """
     oracle = load_oracle(folder)
     sets = read_parquet(sets_parquet, SETS)
-    sets = _with_unseen_reference(sets, read_parquet(train_parquet, WINDOWS), seed)
+    sets = with_unseen_reference(sets, read_parquet(train_parquet, WINDOWS), seed)
     n = len(sets)
     if oracle.labels:
         with reproducible(THREADS):
@@ -301,8 +299,12 @@ def activity(log_p: np.ndarray, requested: list[str], labels: list[str]) -> np.n
     return np.array(own, dtype=np.float64) - log_p[:, -1]
 
 
-def _with_unseen_reference(sets: pd.DataFrame, train: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """The SETS frame with another reference: windows that the judge has not learned from (see ``judge_sets``)."""
+def with_unseen_reference(sets: pd.DataFrame, train: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """The SETS frame with another reference: training windows that the judge has not learned from.
+
+    Those of the table it half knows, and so better than any new sequence. As many of each label, drawn from the guide's
+    half; fewer where there are no more. seed: the config's. Their names are train_ and the row in the table, from 1.
+    """
     unseen = halves(train, seed)[0][GUIDE]
     labels = train["label"].to_numpy()[unseen]
     generator = np.random.default_rng(derive_seed(seed, "reference"))
