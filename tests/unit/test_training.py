@@ -20,7 +20,7 @@ from diffusion_bert.training import train as training
 from diffusion_bert.training.checkpoints import digest_of_weights, load_model_folder, save_model_folder
 from diffusion_bert.training.data import RowStream
 from diffusion_bert.training.optimiser import AveragedWeights, Muon, learning_rate_at, optimisers, orthogonalised
-from diffusion_bert.training.resume import FILE
+from diffusion_bert.training.resume import FILE, StoppedError, tried_once
 from diffusion_bert.training.train import steps_of, train
 
 FILES = [
@@ -224,6 +224,33 @@ class TestResume:
         (tmp_path / "state" / FILE).write_bytes(b"not safetensors")
         with pytest.raises(UserError, match=r"checkpoint\.safetensors is not a readable checkpoint\. Remove it"):
             run(data, tmp_path / "model", checkpoint_folder=tmp_path / "state")
+
+
+class TestAttempts:
+    def test_a_mistake_is_told_again_and_not_made_again(self, tmp_path):
+        done = []
+
+        def attempt(number):
+            with tried_once(tmp_path, number):
+                done.append(number)
+                raise UserError("No.", "Do.")
+
+        for number in (1, 2, 3):
+            with pytest.raises(UserError, match=r"^No\. Do\.$"):
+                attempt(number)
+        assert done == [1]
+        with tried_once(tmp_path, 1):  # another run of the workflow: the user may have mended it
+            pass
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("error", [StoppedError("SIGTERM came.", "Again."), OSError("disk")])
+    def test_a_run_that_was_stopped_goes_on(self, tmp_path, error):
+        with pytest.raises(type(error)), tried_once(tmp_path, 1):
+            raise error
+        done = []
+        with tried_once(tmp_path, 2):
+            done.append(1)
+        assert done
 
 
 class TestMinutes:

@@ -19,7 +19,7 @@ from toy_windows import windows
 from diffusion_bert.errors import UserError
 from diffusion_bert.tables import TRAINING, WINDOWS, read_tsv, write_parquet
 from diffusion_bert.training.distributed import Team, launch
-from diffusion_bert.training.resume import FILE
+from diffusion_bert.training.resume import FILE, StoppedError
 from diffusion_bert.training.train import train
 
 # What a sum in another order may change in bits a base (relative), and in weights, over some twenty small steps.
@@ -91,7 +91,7 @@ def test_asked_to_stop_both_stop_at_one_step_and_one_process_goes_on_from_it(fol
     # A line of the log every 30 s would be long to wait for.
     stopper = threading.Thread(target=stop)
     stopper.start()
-    with pytest.raises(UserError, match=r"SIGTERM came: training stopped after step (\d+) of 2000") as error:
+    with pytest.raises(StoppedError, match=r"SIGTERM came: training stopped after step (\d+) of 2000") as error:
         launch(job(folder, **long), 2, folder / "log", device="cpu")
     stopper.join()
     assert signal.getsignal(signal.SIGTERM) is handler

@@ -15,10 +15,15 @@ rule train_model:
         "results/benchmarks/train_model/{model}.tsv"
     conda:
         "../../envs/train.yaml"
+    # For a training that was stopped, as SLURM does at the time limit: its checkpoint lies outside the outputs, which are
+    # removed before it is tried again, and it goes on from there. ``attempt`` tells the script, which does not repeat
+    # one that failed by a mistake of the user.
+    retries: 3
     threads: 2
     resources:
         mem_mb=6000,
         runtime=720,
+        attempt=lambda wildcards, attempt: attempt,
     params:
         settings=lambda wildcards: config["models"][wildcards.model],
         backbone=lambda wildcards: backbone_of(config["models"][wildcards.model]),

@@ -6,9 +6,10 @@ from diffusion_bert.errors import reported
 from diffusion_bert.progress import bar
 from diffusion_bert.seeds import derive_seed
 from diffusion_bert.training.distributed import launch
+from diffusion_bert.training.resume import tried_once
 from diffusion_bert.training.train import train
 
-with reported(snakemake.log[0]):
+with reported(snakemake.log[0]), tried_once(snakemake.params.checkpoints, snakemake.resources.attempt):
     job = {
         "train_parquet": snakemake.input.train,
         "validation_parquet": snakemake.input.validation,

@@ -30,6 +30,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from diffusion_bert.errors import UserError
+from diffusion_bert.training.resume import StoppedError
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +113,8 @@ def launch(job: Mapping[str, Any], processes: int, log_file: str | Path, device:
             elastic_launch(config, sys.executable)("-m", __name__, str(file))
         except (ChildFailedError, SignalException):
             for told in sorted(Path(folder).glob("error.*.json")):
-                raise UserError(**json.loads(told.read_text())) from None
+                stopped, error = json.loads(told.read_text())
+                raise (StoppedError if stopped else UserError)(**error) from None
             raise
         finally:
             for handler in logging.getLogger().handlers:  # the leading process has written behind our place in it
@@ -158,7 +160,7 @@ def main(file: str) -> int:
             with bar("training", "step") as progress:
                 train(**told["train"], device=device, team=team, progress=progress if team.leads else None)
         except UserError as error:
-            told = {"problem": error.problem, "remedy": error.remedy}
+            told = [isinstance(error, StoppedError), {"problem": error.problem, "remedy": error.remedy}]
             Path(file).with_name(f"error.{team.rank}.json").write_text(json.dumps(told))
             return 1
         except Exception:

@@ -24,7 +24,12 @@ from diffusion_bert.tables import written_beside
 from diffusion_bert.training.optimiser import trainable
 
 FILE = "checkpoint.safetensors"
+ERROR = "error.json"
 log = logging.getLogger(__name__)
+
+
+class StoppedError(UserError):
+    """A run was asked to stop; where it was is kept, and another one goes on from there."""
 
 
 def save_checkpoint(
@@ -107,6 +112,27 @@ def asked_to_stop(checkpoint_folder: str | Path | None) -> Iterator[threading.Ev
         yield asked
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def tried_once(checkpoint_folder: str | Path, attempt: int) -> Iterator[None]:
+    """Around a training that Snakemake tries again when it fails (``retries``), so that one that was stopped goes on.
+
+    A training that failed by a mistake of the user would fail so again, perhaps hours later: from the second attempt
+    (attempt, from 1) on the mistake is told again at once. It is kept in the folder until then.
+    """
+    file = Path(checkpoint_folder) / ERROR
+    if attempt > 1 and file.is_file():
+        raise UserError(**json.loads(file.read_text()))
+    file.unlink(missing_ok=True)
+    try:
+        yield
+    except StoppedError:
+        raise
+    except UserError as error:
+        with written_beside(file) as part:
+            part.write_text(json.dumps({"problem": error.problem, "remedy": error.remedy}))
+        raise
 
 
 def _owner(parameter: nn.Parameter, optimisers: list[torch.optim.Optimizer]) -> torch.optim.Optimizer:

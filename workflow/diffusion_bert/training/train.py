@@ -41,7 +41,7 @@ from diffusion_bert.training.data import FixedMasks, RowStream, TokenisedWindows
 from diffusion_bert.training.device import Precision, forward_of
 from diffusion_bert.training.distributed import Team
 from diffusion_bert.training.optimiser import AveragedWeights, learning_rate_at, optimisers, trainable
-from diffusion_bert.training.resume import FILE, asked_to_stop, load_checkpoint, save_checkpoint
+from diffusion_bert.training.resume import FILE, StoppedError, asked_to_stop, load_checkpoint, save_checkpoint
 from diffusion_bert.training.start import refuse_worse_than_guess, starting_model, starting_tokenizer
 from diffusion_bert.training.tracking import Point, package_of, tracked
 
@@ -71,8 +71,8 @@ def train(
     settings: a model's config entry with all defaults filled in. seed: already derived for this model.
     backbone: the folder of the masked language model to start from; None starts from scratch.
     checkpoint_folder: where the state of the run is kept at each validation and found again after a kill; removed from
-    there once the model folder is complete. With one, SIGTERM ends the run after its step, by a UserError, and the next
-    run goes on from that step. tracking_folder: where TensorBoard or W&B keep the curve, if ``track`` asks for one.
+    there once the model folder is complete. With one, SIGTERM ends the run after its step, by StoppedError, and the
+    next run goes on from that step. tracking_folder: where TensorBoard or W&B keep the curve, by ``track``.
     threads: of the CPU, by default the fixed number of ``reproducible``. progress: called after each step with (steps
     done, steps in all). team: the processes that train one model together (``distributed``), the first of which writes.
 
@@ -87,8 +87,10 @@ def train(
             f"in {settings['gradient_accumulation']} parts each (gradient_accumulation).",
             "Raise batch_size, lower gradient_accumulation, or train on fewer GPUs.",
         )
-    with reproducible() if threads is None else reproducible(threads), torch.random.fork_rng():
-        run = _Run.set_up(train_parquet, validation_parquet, settings, seed, backbone, best_device(device), team)
+    on = best_device(device)
+    forked = torch.random.fork_rng([on] if on.type == "cuda" else [])
+    with reproducible() if threads is None else reproducible(threads), forked:
+        run = _Run.set_up(train_parquet, validation_parquet, settings, seed, backbone, on, team)
         run.resume(checkpoint_folder)
         with (
             asked_to_stop(checkpoint_folder) as asked,
@@ -266,7 +268,7 @@ class _Run:
                 if self.bounds:
                     self.mean_bound(stream)  # weights that are no numbers are nothing to go on from
                 self.checkpoint(checkpoint_folder)
-                raise UserError(
+                raise StoppedError(
                     f"SIGTERM came: training stopped after step {self.step} of {self.steps_in_all()}, which is kept in "
                     f"{checkpoint_folder}.",
                     "Run the same again: it goes on from there.",
