@@ -38,7 +38,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 def test_every_job_ran(finished):
     logs = {path.parent.name if path.parent.name != "logs" else path.stem for path in finished.folder.glob("logs/*")}
-    assert {"simulate_data", "make_floors", "write_report"} <= logs
+    assert {"simulate_data", "make_floors", "train_lstm", "generate_lstm", "score_sets_lstm", "write_report"} <= logs
     benchmarks = {path.name.removesuffix(".tsv") for path in (finished.folder / "results/benchmarks").iterdir()}
     assert {"train_model", "generate_sequences", "extract_windows", "evaluate_motifs"} <= benchmarks
 
@@ -79,7 +79,9 @@ def test_every_question_is_answered_for_every_set(finished):
     for model, sampler in RUNS:
         for question in QUESTIONS:
             table = read_tsv(finished.folder / f"results/evaluation/{model}/{sampler}/{question}.tsv", EVALUATION)
-            assert {"generated", "ceiling", "dinucleotide_shuffle", "markov", "uniform"} <= set(table["set"]), question
+            assert {"generated", "ceiling", "dinucleotide_shuffle", "markov", "uniform", "lstm"} <= set(table["set"]), (
+                question
+            )
             silent = table["value"].isna() & table["note"].isna()
             assert not silent.any(), table[silent]
             assert (finished.folder / f"results/evaluation/{model}/{sampler}/{question}.svg").stat().st_size > 1000

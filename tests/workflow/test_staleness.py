@@ -27,6 +27,7 @@ def judged(runs: int) -> dict[str, int]:
     rules = [
         "match_sets",
         "score_sequences",
+        "score_sets_lstm",
         "apply_oracle",
         "draw_run",
         *(f"evaluate_{question}" for question in QUESTIONS),
@@ -43,7 +44,8 @@ def trained(models: int, runs: int) -> dict[str, int]:
     return {"train_model": models, "draw_training_curve": 1, **probed, **generated(runs)}
 
 
-SPLIT = {"split_windows": 1, "make_floors": 1, **trained(2, RUNS), "embed_windows": 4, **ORACLE}
+LSTM = {"train_lstm": 1, "generate_lstm": 1}
+SPLIT = {"split_windows": 1, "make_floors": 1, **trained(2, RUNS), "embed_windows": 4, **ORACLE, **LSTM}
 # Discovery has intervals of its own.
 BOOTSTRAPPED = {
     **{f"evaluate_{q}": RUNS for q in QUESTIONS if q != "discovery"},
@@ -81,6 +83,11 @@ def expected(**jobs):
         (
             {"evaluation__oracle": {"epochs": 3}},
             {**ORACLE, "apply_oracle": RUNS, "evaluate_function": RUNS, "draw_run": RUNS, **END},
+        ),
+        ({"evaluation__lstm": {"epochs": 1, "parameters": 4000}}, {**LSTM, **judged(RUNS)}),
+        (
+            {"evaluation__lstm": None},
+            {rule: number for rule, number in judged(RUNS).items() if rule != "score_sets_lstm"},
         ),
         ({"evaluation__markov_orders": [0, 1]}, {"make_floors": 1, "draw_training_curve": 1, **judged(RUNS)}),
         ({"report__title": "Another"}, {"write_report": 1}),
