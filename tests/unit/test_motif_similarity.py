@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from evaluation_cases import LIBRARY, motif
+from evaluation_cases import CONSENSUS, LIBRARY, motif
 
 from diffusion_bert.evaluation.motif_library import Motif, load_motifs
 from diffusion_bert.evaluation.motif_similarity import SIMILARITY, Comparer, compare, pairs
@@ -113,10 +113,21 @@ def test_a_motif_has_one_partner_and_as_many_as_can_be_have_one(jaspar):
     found = pairs([gata, weaker, hnf], [Motif("a", "a", hnf.counts[::-1, ::-1]), Motif("b", "b", gata.counts)], jaspar)
     assert found[["query", "matrix_id"]].to_numpy().tolist() == [["M_GATA", "b"], ["M_HNF", "a"]]
     assert found["strand"].tolist() == ["+", "-"]
-    # Both are most like the first one of the library, and yet both have a partner.
-    found = pairs([gata, weaker], [gata, motif("near", "AGATAAGGA", 0.8)], jaspar)
-    assert sorted(found["matrix_id"]) == ["M_GATA", "M_near"]
-    assert found.set_index("query")["matrix_id"].to_dict() == {"M_GATA": "M_GATA", "weaker": "M_near"}
+    # The likest pair of all would leave the other two without a partner.
+    head, tail = (
+        motif(name, CONSENSUS["GATA"][part], 0.85) for name, part in (("head", slice(5)), ("tail", slice(4, 9)))
+    )
+    found = pairs([gata, tail], [gata, head], jaspar)
+    assert found.set_index("query")["matrix_id"].to_dict() == {"M_GATA": "M_head", "M_tail": "M_GATA"}
+    p_value = {
+        (one.matrix_id, other): Comparer([gata, head], jaspar)
+        .table(one.counts)
+        .set_index("matrix_id")["p_value"][other]
+        for one in (gata, tail)
+        for other in ("M_GATA", "M_head")
+    }
+    assert p_value["M_GATA", "M_GATA"] < p_value["M_GATA", "M_head"] * p_value["M_tail", "M_GATA"]
+    assert p_value["M_tail", "M_head"] > 0.05
     assert pairs([ets], [ebox, hnf], jaspar).empty
 
 

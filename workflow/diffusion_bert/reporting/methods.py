@@ -158,6 +158,14 @@ def _evaluation(config: Mapping, markov: pd.DataFrame | None, numbers: Mapping) 
         motifs = f"the motifs of JASPAR CORE ({chosen['taxon']})"
     if chosen.get("p_value"):
         motifs += f", hits at p < {chosen['p_value']:g}, like matrices joined to families"
+    discovered = ""
+    if settings.get("discovery"):
+        discovered = (
+            f" At most {settings['discovery']} motifs were discovered de novo in each set and label, against "
+            "dinucleotide shuffles of the same sequences and in the manner of STREME (Bailey 2021), called at "
+            f"p < {0.05 / settings['discovery']:.2g} on sequences kept aside, and matched as TOMTOM does (Gupta et al. "
+            "2007), at q < 0.05."
+        )
     size = f"{numbers['compared']:,} sequences a set" if numbers.get("compared") else "equal numbers"
     intervals = (
         f" with 95 % intervals from {settings['bootstrap']} bootstrap samples" if settings.get("bootstrap") else ""
@@ -173,10 +181,10 @@ def _evaluation(config: Mapping, markov: pd.DataFrame | None, numbers: Mapping) 
         )
     return (
         f"Generated sequences were compared to training windows in composition, k-mers, motifs ({motifs}), likeness to "
-        f"training sequences, and likelihood, label by label, at {size}{intervals}. Every metric stands between a "
-        "ceiling (held-out test windows against training windows) and floors: dinucleotide shuffles of the test "
-        f"windows (Altschul and Erickson 1985), {chain}, and uniform random bases. A metric takes part in the verdict "
-        f"only where it separates floors from ceiling.{peer}"
+        f"training sequences, and likelihood, label by label, at {size}{intervals}.{discovered} Every metric "
+        "stands between a ceiling (held-out test windows against training windows) and floors: dinucleotide shuffles "
+        f"of the test windows (Altschul and Erickson 1985), {chain}, and uniform random bases. A metric takes part in "
+        f"the verdict only where it separates floors from ceiling.{peer}"
     )
 
 
