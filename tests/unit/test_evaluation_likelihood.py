@@ -62,3 +62,25 @@ def test_two_scores_of_one_sequence_are_refused():
     sets, model, markov = scored(3)
     with pytest.raises(UserError, match="sequence generated_1 of generated has two scores. Score every sequence"):
         evaluate_likelihood(sets, model.iloc[[0, *range(len(model))]], markov, bootstrap=20, seed=1)
+
+
+def test_with_an_lstm_its_bits_and_the_paired_difference_are_there_too():
+    sets, model, markov = scored()
+    lstm = markov.assign(bits_per_base=model["bits_per_base"] + 0.05)
+    alone, _ = evaluate_likelihood(sets, model, markov, bootstrap=100, seed=1)
+    evaluation, details = evaluate_likelihood(
+        sets, model, markov, lstm.sample(frac=1, random_state=1), bootstrap=100, seed=1
+    )
+    held = (sets["set"] == "ceiling").to_numpy()
+    assert value(evaluation, "lstm_bits_per_base", "ceiling") == pytest.approx(lstm["bits_per_base"][held].mean())
+    paired = row(evaluation, "model_minus_lstm", "ceiling")
+    assert [paired[name] for name in ("value", "ci_low", "ci_high")] == pytest.approx([-0.05] * 3)
+    assert details["sequences"]["lstm_bits_per_base"].tolist() == lstm["bits_per_base"].tolist()
+    others = ~evaluation["metric"].isin(["lstm_bits_per_base", "model_minus_lstm"])
+    assert evaluation[others].reset_index(drop=True).equals(alone)
+    # Of sequences made elsewhere no model here can tell: the others still can.
+    evaluation, _ = evaluate_likelihood(sets, model.iloc[:0], markov, lstm, bootstrap=100, seed=1)
+    assert row(evaluation, "model_minus_lstm", "generated")["note"] == "80 of 80 sequences have no score"
+    assert value(evaluation, "lstm_bits_per_base", "ceiling") == pytest.approx(lstm["bits_per_base"][held].mean())
+    with pytest.raises(UserError, match="sequence generated_1 of generated has two scores"):
+        evaluate_likelihood(sets, model, markov, lstm.iloc[[0, *range(len(lstm))]], bootstrap=20, seed=1)
