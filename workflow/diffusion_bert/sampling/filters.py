@@ -23,6 +23,16 @@ _CLASS = dict(
 )
 
 
+# The defaults of the config's schema: all may pass, but twice.
+DEFAULTS: dict[str, Any] = {
+    "forbidden": [],
+    "max_homopolymer": None,
+    "gc": None,
+    "keep_duplicates": False,
+    "attempts": 20,
+}
+
+
 @dataclass(frozen=True)
 class Filters:
     """forbidden: (name, compiled pattern of both strands) each; max_homopolymer: bp; gc: (lowest, highest) share;

@@ -19,6 +19,18 @@ class Refinement:
     steps: int
 
 
+# What a setting is where it is not given: the defaults of the config's schema, but for the template.
+DEFAULTS: dict[str, Any] = {
+    "order": "ancestral",
+    "steps": 64,
+    "entropy_budget": 2.0,
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "top_k": None,
+    "guidance": 0.0,
+    "remask": {"strategy": None, "eta": 0.02},
+    "refine": {"passes": 0, "threshold": None, "fraction": None, "steps": 8},
+}
 STRATEGIES = ("capped", "rescaled", "confidence")
 
 
