@@ -22,6 +22,7 @@ SETTINGS = {
     },
     "schedule": "linear",
     "weighting": {"kind": "clipped", "max_weight": 10.0},
+    "masking": {"kind": "token", "span": 6},
     "label_dropout": 0.1,
     "reverse_complement": True,
     "steps": 60,

@@ -102,6 +102,11 @@ class TokenisedWindows:
             return None
         return torch.bincount(self.known_bases[self.ids.long()].flatten())[1:].tolist()
 
+    def bases_per_token(self) -> float:
+        """The mean number of known bases of a token of DNA, over the first thousand windows."""
+        known = self.known_bases[self.ids[:1000].long()]
+        return float(known.sum() / (known > 0).sum())
+
     def rows(self, rows: Tensor, turned: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """(input_ids, attention_mask, maskable) of rows (B,) int64 on the CPU; no longer than the longest of them.
 

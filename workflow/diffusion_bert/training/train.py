@@ -26,7 +26,6 @@ from diffusion_bert.diffusion import (
     Schedule,
     bound_of_counts,
     cross_entropy,
-    mask,
     stratified_times,
     training_weight,
 )
@@ -40,6 +39,7 @@ from diffusion_bert.training.checkpoints import save_model_folder
 from diffusion_bert.training.data import FixedMasks, RowStream, TokenisedWindows, labels_in, read_data
 from diffusion_bert.training.device import Precision, forward_of
 from diffusion_bert.training.distributed import Team
+from diffusion_bert.training.masking import Masks, masks_of
 from diffusion_bert.training.optimiser import AveragedWeights, learning_rate_at, optimisers, trainable
 from diffusion_bert.training.resume import FILE, StoppedError, asked_to_stop, load_checkpoint, save_checkpoint
 from diffusion_bert.training.start import refuse_worse_than_guess, starting_model, starting_tokenizer
@@ -133,6 +133,7 @@ class _Run:
     windows: TokenisedWindows
     validation: FixedMasks
     schedule: Schedule
+    masks: Masks  # of training; validation has its own
     model: nn.Module
     forward: nn.Module  # the model as a training step calls it
     precision: Precision
@@ -187,6 +188,7 @@ class _Run:
             windows=windows,
             validation=FixedMasks.of(held_out, settings["validation_windows"], seed, 4 * settings["batch_size"]),
             schedule=Schedule(settings["schedule"]),
+            masks=masks_of(settings["masking"], windows.bases_per_token()),
             model=model,
             forward=forward,
             precision=precision,
@@ -327,7 +329,7 @@ class _Run:
         torch.manual_seed(draw if self.team.leads else derive_seed(draw, self.team.rank))  # dropout
         ids, attention, maskable = windows.training_batch(rows, generator, settings["label_dropout"])
         t = stratified_times(len(rows), TIME_FLOOR, generator)
-        inputs, masked = mask(ids, maskable, self.schedule.alpha(t), tokenizer.mask_id, generator)
+        inputs, masked = self.masks(ids, maskable, self.schedule.alpha(t), tokenizer.mask_id, generator)
         joint = settings["comb_factor"] is not None
         weight = training_weight(self.schedule, t, settings["weighting"]["kind"], settings["weighting"]["max_weight"])
         exact = self.schedule.weight(t)
