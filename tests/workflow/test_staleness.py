@@ -73,6 +73,8 @@ def expected(**jobs):
             {"download_backbone": 1, **trained(1, 1), "embed_windows": 2},
         ),
         ({"generate__number": 30}, generated(RUNS)),
+        ({"generate__filters": {"max_homopolymer": 5}}, generated(RUNS)),
+        ({"generate__shards": 2}, {"generate_shard": 2 * RUNS, **generated(RUNS)}),
         ({"evaluation__bootstrap": 120}, BOOTSTRAPPED),
         ({"evaluation__probe_windows": 30}, {"embed_windows": 4, "probe_labels": 2, "write_report": 1}),
         (
