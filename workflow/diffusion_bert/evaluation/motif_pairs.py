@@ -274,29 +274,27 @@ class PairQuestion:
 
     def spacing_table(self, scanners: Sequence[Scanner], at: np.ndarray, name: str, label: str) -> pd.DataFrame:
         """One row a pair shown, orientation and bin: how many were seen, and how many were to be expected."""
-        count = self._features(at).sum(axis=0, dtype=np.float64)
-        frames = []
-        for number, (low, high) in enumerate(self._shown.tolist()):
-            expected = self._expected(low, high, at)
-            for kind, orientation in enumerate(ORIENTATIONS):
-                if low == high and kind == 1:
-                    continue
-                first, second = (high, low) if kind == 1 else (low, high)
-                frames.append(
-                    pd.DataFrame(
-                        {
-                            "set": name,
-                            "label": label,
-                            **_named(scanners, self._top[[first]], self._top[[second]], BINS),
-                            "orientation": orientation,
-                            "distance": np.arange(BINS) * BIN,
-                            "count": count[(number * 4 + kind) * BINS :][:BINS].astype(np.int64),
-                            "expected": expected[kind],
-                            "n": len(at),
-                        }
-                    )
-                )
-        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=SPACING_COLUMNS)
+        count = self._features(at).sum(axis=0, dtype=np.float64).reshape(-1, 4, BINS)
+        expected = [self._expected(low, high, at) for low, high in self._shown.tolist()]
+        ways = [
+            (number, kind, *((high, low) if kind == 1 else (low, high)))
+            for number, (low, high) in enumerate(self._shown.tolist())
+            for kind in range(4)
+            if low != high or kind != 1
+        ]
+        first, second = (np.repeat([self._top[way[which]] for way in ways], BINS).astype(np.int64) for which in (2, 3))
+        return pd.DataFrame(
+            {
+                "set": name,
+                "label": label,
+                **_named(scanners, first, second),
+                "orientation": np.repeat([ORIENTATIONS[kind] for _, kind, *_ in ways], BINS).astype(str),
+                "distance": np.tile(np.arange(BINS) * BIN, len(ways)),
+                "count": np.array([count[number, kind] for number, kind, *_ in ways], dtype=np.int64).ravel(),
+                "expected": np.array([expected[number][kind] for number, kind, *_ in ways]).ravel(),
+                "n": len(at),
+            }
+        )
 
     def _expected(self, low: int, high: int, at: np.ndarray) -> np.ndarray:
         """Pairs by class and bin, (4, BINS), if each motif's sites stood where and how they stand in the set, but
@@ -327,13 +325,8 @@ class PairQuestion:
         return out / max(len(at), 1)
 
 
-SPACING_COLUMNS = (
-    "set", "label", "first", "first_name", "second", "second_name", "orientation", "distance", "count", "expected", "n",
-)  # fmt: skip
-
-
-def _named(scanners: Sequence[Scanner], first: np.ndarray, second: np.ndarray, times: int = 1) -> dict[str, list[str]]:
-    one, other = ([scanners[row].motif for row in rows.tolist()] * times for rows in (first, second))
+def _named(scanners: Sequence[Scanner], first: np.ndarray, second: np.ndarray) -> dict[str, list[str]]:
+    one, other = ([scanners[row].motif for row in rows.tolist()] for rows in (first, second))
     return {
         "first": [motif.matrix_id for motif in one],
         "first_name": [motif.name for motif in one],
