@@ -82,4 +82,5 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
     middle = share + z**2 / (2 * n)
     half = z * (share * (1 - share) / n + (z / (2 * n)) ** 2) ** 0.5
     low, high = ((middle + side * half) / (1 + z**2 / n) for side in (-1, 1))
-    return max(low, 0.0), min(high, 1.0)
+    # Where the ends are exactly 0 and 1 rounding would miss them.
+    return (0.0 if hits == 0 else low), (1.0 if hits == n else high)

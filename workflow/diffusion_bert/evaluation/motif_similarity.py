@@ -110,7 +110,9 @@ def compare(query: np.ndarray, library: Sequence[Motif], null: Sequence[Motif] |
 
 
 def pairs(queries: Sequence[Motif], library: Sequence[Motif], null: Sequence[Motif], fdr: float = FDR) -> pd.DataFrame:
-    """Which motif of the library is which query, one to one: as many pairs as can be, then the most alike.
+    """Which motif of the library is which query, one to one: the pairs that have the smallest product of p-values.
+
+    So two that are nearly the same are a pair, even where each could have a distant relative of the other as a partner.
 
     Columns: query (its matrix_id), and those of SIMILARITY, q_value being over all queries and motifs of the library.
     Only pairs with a q-value below ``fdr``; an empty table where there is none.
@@ -125,8 +127,7 @@ def pairs(queries: Sequence[Motif], library: Sequence[Motif], null: Sequence[Mot
     wide = table.pivot(index="query", columns="matrix_id", values="q_value")
     p = table.pivot(index="query", columns="matrix_id", values="p_value").to_numpy()
     alike = wide.to_numpy() < fdr
-    # One more pair outweighs any gain in likeness: every logarithm lies above -750.
-    weight = np.where(alike, 1e4 - np.log(np.maximum(p, 1e-320)), 0.0)
+    weight = np.where(alike, -np.log(np.maximum(p, 1e-300)), 0.0)
     first, second = linear_sum_assignment(weight, maximize=True)
     chosen = {(wide.index[i], wide.columns[j]) for i, j in zip(first, second, strict=True) if alike[i, j]}
     kept = [pair in chosen for pair in zip(table["query"], table["matrix_id"], strict=True)]
