@@ -113,7 +113,9 @@ def test_methods_are_filled_in_for_labelled_sequences_too():
             "m": {"backbone": "bert", "steps": 900, "batch_size": 32, "learning_rate": 0.001, "schedule": "cosine"}
         },
         "samplers": {
-            "s": {"order": "left_to_right", "steps": 10, "guidance": 2.0, "top_k": 3, "refine": {"passes": 2}}
+            "s": {"order": "left_to_right", "steps": 10, "guidance": 2.0, "top_k": 3, "refine": {"passes": 2}},
+            "e": {"order": "entropy_bounded", "entropy_budget": 2.5, "template": "t.fa"},
+            "r": {"steps": 9, "remask": {"strategy": "capped", "eta": 0.1}},
         },
     }
     said = " ".join(methods(config, None, None, {}))
@@ -124,6 +126,9 @@ def test_methods_are_filled_in_for_labelled_sequences_too():
         "derive from the seed 7",
         "s (unmasking from left to right in 10 steps, temperature 1, top-p 1, top-k 3, classifier-free guidance 2, "
         "then 2 refinement passes over positions of low confidence)",
+        "e (unmasking as many positions of least entropy at once as 2.5 bits allow, temperature 1, top-p 1, within the "
+        "IUPAC templates of t.fa)",
+        "in 9 steps, temperature 1, top-p 1, masking drawn bases again on the way (ReMDM, capped, eta 0.1))",
     ):
         assert words in said
     assert "None" not in said

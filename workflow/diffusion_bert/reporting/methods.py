@@ -13,6 +13,7 @@ _ORDERS = {
     "confidence": "unmasking the most confident positions first",
     "entropy": "unmasking the positions of least entropy first",
     "margin": "unmasking the positions of largest margin first",
+    "entropy_bounded": "unmasking as many positions of least entropy at once as {entropy_budget:g} bits allow",
 }
 
 _WEIGHTS = {
@@ -130,12 +131,19 @@ def _sampling(config: Mapping, numbers: Mapping) -> str:
     parts = []
     for name, settings in samplers.items():
         order = settings.get("order", "ancestral")
-        text = f"{name} ({_ORDERS.get(order, f'{order} order')} in {settings.get('steps', '?')} steps"
+        text = f"{name} ({_ORDERS.get(order, f'{order} order')}".format(**settings)
+        if order != "entropy_bounded":
+            text += f" in {settings.get('steps', '?')} steps"
         text += f", temperature {settings.get('temperature', 1.0):g}, top-p {settings.get('top_p', 1.0):g}"
         if settings.get("top_k"):
             text += f", top-k {settings['top_k']}"
         if settings.get("guidance"):
             text += f", classifier-free guidance {settings['guidance']:g}"
+        remask = settings.get("remask") or {}
+        if remask.get("strategy"):
+            text += f", masking drawn bases again on the way (ReMDM, {remask['strategy']}, eta {remask['eta']:g})"
+        if settings.get("template"):
+            text += f", within the IUPAC templates of {settings['template']}"
         passes = (settings.get("refine") or {}).get("passes")
         if passes:
             text += f", then {passes} refinement pass{'es' if passes != 1 else ''} over positions of low confidence"

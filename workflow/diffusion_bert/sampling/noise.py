@@ -16,7 +16,9 @@ LENGTH = 2  # of a token, where tokens differ in it
 COUNT = 3  # how many tokens a sequence has
 LAYOUT = 4  # lengths of tokens, masked ones too, where a template must be spelled; new in each step
 REMASK = 5  # which tokens are masked again or revealed, where they may be masked again; new in each step
-REDRAW = 6  # as DRAW, in steps between which tokens may be masked again; new in each step
+# As DRAW and LENGTH, in steps between which tokens may be masked again; new in each step.
+REDRAW = 6
+RELENGTH = 7
 
 
 def _signed(value: int) -> int:

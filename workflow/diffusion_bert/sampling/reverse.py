@@ -10,7 +10,7 @@ import torch
 
 from diffusion_bert.diffusion import Schedule
 from diffusion_bert.sampling import draw
-from diffusion_bert.sampling.noise import DRAW, LAYOUT, LENGTH, ORDER, REDRAW, REMASK, step_of, uniforms
+from diffusion_bert.sampling.noise import DRAW, LAYOUT, LENGTH, ORDER, REDRAW, RELENGTH, REMASK, step_of, uniforms
 from diffusion_bert.sampling.order import EntropyBounded, Planned, slots
 from diffusion_bert.sampling.predict import Predictor
 from diffusion_bert.sampling.settings import Sampler
@@ -117,7 +117,9 @@ def fill_remasking(
     before = 0.0
     for number, after in enumerate(fractions.tolist()):
         step = step_of(0, number)
-        moves, *noise = (uniforms(seeds, length, purpose=purpose, round_=step) for purpose in (REMASK, REDRAW, LENGTH))
+        moves, *noise = (
+            uniforms(seeds, length, purpose=purpose, round_=step) for purpose in (REMASK, REDRAW, RELENGTH)
+        )
         most = min(1.0, (1 - after) / before) if before else 1.0
         seen = free & ~masked
         if sampler.remask.strategy == "confidence":
@@ -163,11 +165,13 @@ def _reveal(
     Returns the columns that were drawn, (n,).
     """
     drawn_from = draw.truncated(log_probs, temperature=sampler.temperature, top_p=sampler.top_p, top_k=sampler.top_k)
-    whole = draw.tempered(log_probs, sampler.temperature)
     row, position = chosen.nonzero(as_tuple=True)
     row = rows[row]
     token_noise = draw_noise[row, position]
-    if predictor.spellings is not None:
+    if predictor.spellings is None and predictor.lengths is None:
+        columns = draw.inverse_cdf(drawn_from, token_noise)
+    elif predictor.spellings is not None:
+        whole = draw.tempered(log_probs, sampler.temperature)
         columns = torch.empty_like(row)
         layout_noise = uniforms(seeds[rows], tokens.shape[1], purpose=LAYOUT, round_=step)
         present = torch.searchsorted(predictor.allowed, tokens[rows]).clamp(max=len(predictor.allowed) - 1)
@@ -184,18 +188,16 @@ def _reveal(
                     layout_noise[of],
                     token_noise[drawn],
                 )
-    elif predictor.lengths is not None:
+    else:
         columns = predictor.lengths.draw(
             drawn_from,
-            whole,
+            draw.tempered(log_probs, sampler.temperature),
             chosen,
             left=predictor.bp[rows] - predictor.bases[tokens[rows]].sum(1),
             masked_after=(masked[rows] & ~chosen).sum(1),
             length_noise=length_noise[row, position],
             token_noise=token_noise,
         )
-    else:
-        columns = draw.inverse_cdf(drawn_from, token_noise)
     tokens[row, position] = predictor.allowed[columns]
     masked[row, position] = False
     return columns
