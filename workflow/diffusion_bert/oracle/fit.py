@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from diffusion_bert.oracle.network import SequenceNetwork, Strands
 from diffusion_bert.seeds import derive_seed
 
-BATCH = 64
+# Sequences of a step: the larger; for few, so many that an epoch has about 64 steps, but not fewer than the smaller.
+BATCHES = (16, 64)
 LEARNING_RATE = 0.01
 WEIGHT_DECAY = 0.01
 RISE = 0.15  # share of the steps in which the learning rate rises; it falls in the others (Smith and Topin 2018)
-PATIENCE = 3  # epochs without a better validation after which training stops
+PATIENCE = 3  # epochs without a better validation after which training stops, in its second half
 _LOG = logging.getLogger(__name__)
 
 
@@ -69,7 +70,8 @@ def _trained(
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     n = len(train.classes)
-    batches = -(-n // BATCH)
+    batch = int(np.clip(n // 64, *BATCHES))
+    batches = -(-n // batch)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=batches * epochs, pct_start=RISE)
     loss_of = nn.CrossEntropyLoss(class_weights(train.classes, classes))
     best, best_epoch, weights = np.inf, 0, {}
@@ -77,7 +79,7 @@ def _trained(
     for epoch in range(1, epochs + 1):
         network.train()
         total = torch.zeros(())
-        for rows in torch.randperm(n, generator=generator).split(BATCH):
+        for rows in torch.randperm(n, generator=generator).split(batch):
             strand = torch.randint(2, (len(rows),), generator=generator)
             part = train.strands[rows]
             loss = loss_of(network(part.codes[torch.arange(len(rows)), strand], part.lengths), train.classes[rows])
@@ -100,7 +102,7 @@ def _trained(
         if held_out < best:
             best, best_epoch = held_out, epoch
             weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-        elif epoch - best_epoch >= PATIENCE:
+        elif epoch - best_epoch >= PATIENCE and 2 * epoch > epochs:  # before, the motifs may not yet be found
             _LOG.info("no better for %d epochs: training stops", PATIENCE)
             break
     if not weights:
