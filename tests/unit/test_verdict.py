@@ -170,7 +170,7 @@ def test_the_lstm_is_beaten_or_it_is_said_that_it_is_not():
     said, bits = verdict.against_lstm(one, _against_lstm())
     assert said == (
         "Against a small autoregressive LSTM trained on the same windows, m / s is better in 2 of 4 metrics and worse "
-        "in 1; in the others the two cannot be told apart. It beats the LSTM. Better in: Spread of GC, GC distance. "
+        "in 1; in the others the two cannot be told apart. It beats the LSTM. Better in: Spread of GC; GC distance. "
         "Worse in: Motif rates, Pearson."
     )
     assert bits == (

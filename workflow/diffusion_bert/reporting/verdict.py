@@ -229,8 +229,8 @@ def against_lstm(verdict: Verdict, evaluations: pd.DataFrame) -> list[str]:
 
 def _listed(standings: list[Standing], most: int = 4) -> str:
     """The metrics' titles, the first few by name."""
-    more = f" and {len(standings) - most} more" if len(standings) > most else ""
-    return ", ".join(one.title for one in standings[:most]) + more
+    more = [f"and {len(standings) - most} more"] if len(standings) > most else []
+    return "; ".join([one.title for one in standings[:most]] + more)
 
 
 def grammar_sentence(verdict: Verdict) -> str | None:
