@@ -11,7 +11,9 @@ from toy_settings import SETTINGS
 
 from diffusion_bert.backbones.load import build_model
 from diffusion_bert.errors import UserError
+from diffusion_bert.reproducible import reproducible
 from diffusion_bert.sampling import filters, settings
+from diffusion_bert.sampling import run as module
 from diffusion_bert.sampling.__main__ import labels_of, main, with_settings
 from diffusion_bert.sampling.run import generate_run
 from diffusion_bert.tables import SEQUENCES, read_fasta, read_parquet
@@ -19,6 +21,12 @@ from diffusion_bert.tokens import BaseTokenizer
 from diffusion_bert.training.checkpoints import save_model_folder
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    """Two threads wait for each other, far longer than they work on models of this size, where others use the cores."""
+    monkeypatch.setattr(module, "reproducible", lambda: reproducible(1))
 
 
 @pytest.fixture(scope="module")

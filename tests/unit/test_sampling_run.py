@@ -16,6 +16,7 @@ from toy_windows import windows
 
 from diffusion_bert.backbones.load import build_model
 from diffusion_bert.errors import UserError
+from diffusion_bert.reproducible import reproducible
 from diffusion_bert.sampling import run as module
 from diffusion_bert.sampling.collapse import COLLAPSE
 from diffusion_bert.sampling.draws import Draw, Draws
@@ -55,6 +56,12 @@ def test_the_number_is_shared_out_as_the_test_windows_are_or_evenly():
 
 
 # Whole runs, of a model that knows nothing
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    """Two threads wait for each other, far longer than they work on models of this size, where others use the cores."""
+    monkeypatch.setattr(module, "reproducible", lambda: reproducible(1))
 
 
 @pytest.fixture(scope="module")
