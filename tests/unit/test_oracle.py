@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from evaluation_cases import as_sets, complement, one_label, planted, random_sequences, real, windows
+from evaluation_cases import as_sets, complement, one_label, planted, random_sequences, real, row, value, windows
 from scipy.optimize import minimize_scalar
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from diffusion_bert.errors import UserError
+from diffusion_bert.evaluation.discrimination import evaluate_discrimination
 from diffusion_bert.oracle.discriminate import FOLDS, discriminate
 from diffusion_bert.oracle.fit import Examples, class_weights, fit, log_softmax, weighted_cross_entropy
 from diffusion_bert.oracle.network import EMBEDDING, SequenceNetwork, Strands
@@ -182,8 +183,8 @@ def test_areas_are_those_of_scikit_learn_resampled_too(scored, ours, theirs):
     scores, positive, counts = scored
     found = ours(scores, positive, np.concatenate([np.ones((1, len(scores))), counts]))
     assert found[0] == pytest.approx(theirs(positive, scores))
-    for drawn, value in zip(counts, found[1:], strict=True):
-        assert value == pytest.approx(theirs(np.repeat(positive, drawn), np.repeat(scores, drawn)))
+    for drawn, again in zip(counts, found[1:], strict=True):
+        assert again == pytest.approx(theirs(np.repeat(positive, drawn), np.repeat(scores, drawn)))
     assert np.isnan(ours(scores, np.ones(len(scores), dtype=bool), np.ones((1, len(scores)))))
 
 
@@ -209,8 +210,8 @@ def test_the_temperature_makes_calibrated_what_is_too_sure():
 
 def log_probabilities(labels: list[str], known: list[str], strength: float, seed: int) -> np.ndarray:
     logits = np.random.default_rng(seed).normal(size=(len(labels), len(known) + 1))
-    for row, label in enumerate(labels):
-        logits[row, [*known, "background"].index(label)] += strength
+    for place, label in enumerate(labels):
+        logits[place, [*known, "background"].index(label)] += strength
     return log_softmax(logits)
 
 
@@ -489,6 +490,18 @@ def test_copies_of_the_reference_are_a_coin(told):
     assert area(scores, "copies") == pytest.approx(0.5)
     own = scores[scores["opposing"] == "copies"].merge(told[1], on=["set", "name", "label"])
     assert (own.groupby("sequence")["fold"].nunique() == 1).all()
+
+
+def test_the_area_in_the_evaluation_is_scikit_learns(told):
+    scores, sets = told
+    evaluation, _ = evaluate_discrimination(sets[sets["set"] != "collapsed"], scores, bootstrap=100, seed=1)
+    for name in ("generated", "ceiling", "copies"):
+        # Folds are of one size but for one sequence.
+        assert value(evaluation, "discrimination_cnn_auroc", name) == pytest.approx(area(scores, name), abs=0.005)
+    found = row(evaluation, "discrimination_cnn_auroc", label="blood")
+    assert found["ci_low"] < found["value"] <= found["ci_high"]
+    assert "fewer than 50" in row(evaluation, "discrimination_cnn_auroc", "few")["note"]
+    assert "discrimination_cnn_auroc" not in set(evaluate_discrimination(sets, bootstrap=100, seed=1)[0]["metric"])
 
 
 def test_every_sequence_has_one_score_and_the_reference_one_a_set(told):

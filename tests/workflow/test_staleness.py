@@ -20,6 +20,7 @@ QUESTIONS = [
 ]
 END = {"compare_runs": 1, "draw_comparison": 1, "write_report": 1}
 ORACLE = {"train_oracle": 1, "evaluate_oracle": 1}
+JUDGED = ["apply_oracle", "discriminate_sets", "evaluate_function", "evaluate_discrimination", "draw_run"]
 
 
 def judged(runs: int) -> dict[str, int]:
@@ -29,6 +30,7 @@ def judged(runs: int) -> dict[str, int]:
         "score_sequences",
         "score_sets_lstm",
         "apply_oracle",
+        "discriminate_sets",
         "draw_run",
         *(f"evaluate_{question}" for question in QUESTIONS),
     ]
@@ -84,7 +86,7 @@ def expected(**jobs):
         ({"evaluation__discovery": 3}, {"evaluate_discovery": RUNS, "draw_run": RUNS, **END}),
         (
             {"evaluation__oracle": {"epochs": 3}},
-            {**ORACLE, "apply_oracle": RUNS, "evaluate_function": RUNS, "draw_run": RUNS, **END},
+            {**ORACLE, **dict.fromkeys(JUDGED, RUNS), **END},
         ),
         ({"evaluation__lstm": {"epochs": 1, "parameters": 4000}}, {**LSTM, **judged(RUNS)}),
         (

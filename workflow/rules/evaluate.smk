@@ -248,6 +248,7 @@ rule evaluate_novelty:
 rule evaluate_discrimination:
     input:
         sets=f"{RUN}/sets.parquet",
+        cnn=f"{RUN}/cnn_scores.parquet" if "function" in QUESTIONS else [],
     output:
         evaluation=f"{RUN}/discrimination.tsv",
         giveaways=f"{RUN}/discrimination_giveaways.tsv",

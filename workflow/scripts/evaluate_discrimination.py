@@ -5,11 +5,12 @@ from diffusion_bert.evaluation.discrimination import evaluate_discrimination
 from diffusion_bert.evaluation.outputs import write_evaluation
 from diffusion_bert.evaluation.sets import SETS
 from diffusion_bert.seeds import derive_seed
-from diffusion_bert.tables import read_parquet
+from diffusion_bert.tables import CNN_SCORES, read_parquet
 
 with reported(snakemake.log[0]):
     evaluation, details = evaluate_discrimination(
         read_parquet(snakemake.input.sets, SETS),
+        read_parquet(snakemake.input.cnn, CNN_SCORES) if snakemake.input.cnn else None,
         bootstrap=snakemake.params.bootstrap,
         seed=derive_seed(snakemake.params.seed, snakemake.rule, *snakemake.wildcards),
     )

@@ -211,19 +211,21 @@ class _Told:
 
 
 def evaluate_discrimination(
-    sets: pd.DataFrame, *, bootstrap: int, seed: int
+    sets: pd.DataFrame, cnn: pd.DataFrame | None = None, *, bootstrap: int, seed: int
 ) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
-    """How well each set is told from the reference by its words, label by label.
+    """How well each set is told from the reference by its words, and by a network, label by label.
 
-    sets: SETS frame. Each label has classifiers of its own; it needs 50 sequences in both sets. Details ``giveaways``:
-    set, label, model, kmer, coefficient (mean over folds; above 0: speaks for the set), weight (its part in the mean
-    difference of the scores of set and reference; the words of a model sum to 1), share and share_reference (of
-    sequences that hold the word on either strand), the 20 of most weight a set, label and model. ``scores``: set,
-    label, name, of_reference (yes for a sequence of the reference, judged whether it is of the set), fold, kmer,
-    gapped: out-of-fold scores of the classifiers of all labels together, of one scale within a fold alone.
+    sets: SETS frame. cnn: CNN_SCORES of a network; without, nothing is said of one. Each label has word classifiers of
+    its own; it needs 50 sequences in both sets. Details ``giveaways``: set, label, model, kmer, coefficient (mean over
+    folds; above 0: speaks for the set), weight (its part in the mean difference of the scores of set and reference; the
+    words of a model sum to 1), share and share_reference (of sequences that hold the word on either strand), the 20 of
+    most weight a set, label and model. ``scores``: set, label, name, of_reference (yes for a sequence of the reference,
+    judged whether it is of the set), fold, kmer, gapped: out-of-fold scores of the classifiers of all labels together,
+    of one scale within a fold alone.
     Cost: linear in letters; 10,000 against 10,000 sequences of 200 bp take 12 CPU-seconds, 35 on a busy machine, and
     1.3 GB.
     """
+    names = compared(sets)
     rows, draws = Rows(), Resamples(bootstrap, seed)
     sequences = sets["sequence"].tolist()
     keys, labels = np.array(canonical(sequences), dtype=object), sets["label"].to_numpy()
@@ -232,7 +234,7 @@ def evaluate_discrimination(
     theirs = everything[REFERENCE]
     reference = {model: words_of([sequences[row] for row in theirs]) for model, words_of in MODELS.items()}
     giveaways, scores = [], []
-    for name in compared(sets):
+    for name in names:
         own = everything[name]
         of_all: dict[str, _Told] = {}
         for model, words_of in MODELS.items():
@@ -266,12 +268,39 @@ def evaluate_discrimination(
             scores.append(
                 judged.assign(set=name, of_reference=of_reference, fold=folds, **columns).reindex(columns=SCORES)
             )
+        if cnn is not None:
+            _add_network(rows, name, cnn[cnn["opposing"] == name], parts, draws)
     return rows.frame(), {"giveaways": _stacked(giveaways, GIVEAWAYS), "scores": _stacked(scores, SCORES)}
+
+
+def _add_network(
+    rows: Rows, name: str, scores: pd.DataFrame, parts: list[tuple[str, dict[str, np.ndarray]]], draws: Resamples
+) -> None:
+    """The area of one set under the network's scores, label by label; the network is that of all labels."""
+    for label, members in parts:
+        of_label = scores if label == ALL else scores[scores["label"] == label]
+        ours, theirs = (of_label[(of_label["set"] == REFERENCE) == of_reference] for of_reference in (False, True))
+        n, m = len(ours), len(theirs)
+        if min(n, m) < FEWEST:
+            rows.missing("discrimination_cnn_auroc", label, name, n or len(members[name]), _lacking_number())
+            continue
+        folds = ours["fold"].to_numpy(), theirs["fold"].to_numpy()
+        if set(folds[0]) != set(folds[1]):
+            why = "a fold of the cross-validation holds sequences of one of the two alone"
+            rows.missing("discrimination_cnn_auroc", label, name, n, why)
+            continue
+        placed = placements(ours["score"].to_numpy(), theirs["score"].to_numpy(), *folds)
+        value, replicates = auroc(*placed, draws(n, label), draws(m, label, REFERENCE))
+        rows.add("discrimination_cnn_auroc", label, name, value, replicates, n)
+
+
+def _lacking_number() -> str:
+    return f"fewer than {FEWEST} sequences in the set or in the reference"
 
 
 def _lacking(n: int, m: int, words: Words, reference: Words) -> str:
     if min(n, m) < FEWEST:
-        return f"fewer than {FEWEST} sequences in the set or in the reference"
+        return _lacking_number()
     if not words.counts.nnz or not reference.counts.nnz:
         return "the set or the reference holds no such word of A, C, G and T"
     return ""

@@ -26,4 +26,16 @@ METRICS = [
         "discrimination",
         (0, 1),
     ),
+    Metric(
+        "discrimination_cnn_auroc",
+        "Told from real by a network",
+        "The same under a convolutional network that starts from the judge's and is trained on, three-fold "
+        "cross-validated, against training windows that the judge has not learned from; of each label by the scores of "
+        "one network for all labels.",
+        "a classifier as two-sample test, Lopez-Paz and Oquab 2017",
+        "AUROC",
+        "lower",
+        "discrimination",
+        (0, 1),
+    ),
 ]
