@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffusion_bert.errors import UserError
-from diffusion_bert.sampling.filters import Filters, site_of
+from diffusion_bert.patterns import site_of
+from diffusion_bert.sampling.filters import Filters
 
 NONE = {"forbidden": [], "max_homopolymer": None, "gc": None, "keep_duplicates": False, "attempts": 20}
 
@@ -78,5 +79,5 @@ def test_what_is_no_site_and_no_pattern_is_refused():
         filters(forbidden=["EcoR1"])
     with pytest.raises(UserError, match="generate.filters.gc is"):
         filters(gc=[0.6, 0.4])
-    assert site_of("BsaI") == "GGTCTC"
-    assert site_of("ACGN") == "ACGN"
+    assert site_of("BsaI", "forbidden") == "GGTCTC"
+    assert site_of("ACGN", "forbidden") == "ACGN"

@@ -3,25 +3,13 @@
 A filter looks at one sequence alone. That all are different is the business of ``run``, which sees them all.
 """
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from diffusion_bert.errors import UserError
-from diffusion_bert.tokens import AMBIGUOUS, BASES
-
-_COMPLEMENT = str.maketrans("ACGTRYSWKMBDHVN", "TGCAYRSWMKVHDBN")
-# The bases of each IUPAC letter, as a class of a regular expression.
-_CLASS = dict(
-    zip(
-        BASES + AMBIGUOUS,
-        [*BASES, *(f"[{of}]" for of in ["ACGT", "AG", "CT", "CG", "AT", "GT", "AC", "CGT", "AGT", "ACT", "ACG"])],
-        strict=True,
-    )
-)
-
+from diffusion_bert.patterns import BASES, both_strands, site_of
 
 # The defaults of the config's schema: all may pass, but twice.
 DEFAULTS: dict[str, Any] = {
@@ -57,7 +45,7 @@ class Filters:
                 f"generate.filters.gc is {list(gc)}.", "Give the lowest and the highest share, between 0 and 1."
             )
         return cls(
-            tuple((name, _both_strands(site_of(name))) for name in settings["forbidden"]),
+            tuple((name, both_strands(site_of(name, "generate.filters.forbidden"))) for name in settings["forbidden"]),
             settings["max_homopolymer"],
             None if gc is None else (gc[0], gc[1]),
             settings["keep_duplicates"],
@@ -82,25 +70,3 @@ class Filters:
             if not self.gc[0] <= share <= self.gc[1]:
                 return "gc"
         return None
-
-
-def site_of(name: str) -> str:
-    """The pattern, in IUPAC letters, that a restriction enzyme recognises, or the pattern itself where it is one."""
-    if name and set(name) <= set(BASES + AMBIGUOUS):
-        return name
-    from Bio.Restriction import AllEnzymes  # builds a thousand classes: only where it is asked for
-
-    known = {str(enzyme): enzyme for enzyme in AllEnzymes}
-    if name not in known:
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-        raise UserError(
-            f"generate.filters.forbidden names {name}, which is neither a restriction enzyme nor a pattern."
-            + (f" Did you mean {close[0]}?" if close else ""),
-            "Name an enzyme as REBASE does (EcoRI, BsaI), or write a pattern in upper-case IUPAC letters.",
-        )
-    return known[name].site
-
-
-def _both_strands(pattern: str) -> re.Pattern:
-    strands = dict.fromkeys([pattern, pattern.translate(_COMPLEMENT)[::-1]])
-    return re.compile("|".join("".join(_CLASS[letter] for letter in strand) for strand in strands))
