@@ -136,6 +136,7 @@ def test_sequences_without_bases_are_null_with_a_reason():
     evaluation, _ = evaluate_composition(sets, bootstrap=20, seed=1)
     assert row(evaluation, "gc_mean")["note"] == "fewer than two sequences with A, C, G or T"
     assert row(evaluation, "cpg_observed_expected")["note"] == "no C or no G in the set"
+    assert row(evaluation, "chargaff_skew")["note"] == "no A, C, G or T in the set"
     assert row(evaluation, "trinucleotide_entropy")["note"] == "no sequence is long enough"
     assert "hold no base" in row(evaluation, "position_divergence")["note"]
     assert evaluation.loc[evaluation["value"].isna(), "note"].notna().all()

@@ -1,5 +1,7 @@
 """Novelty against brute force, and generators that copy or collapse."""
 
+import time
+
 import edlib
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ from diffusion_bert.evaluation.novelty import (
     canonical,
     evaluate_novelty,
     identity,
+    is_simple,
     near_duplicates,
     nearest,
 )
@@ -159,6 +162,30 @@ def test_a_family_of_hundreds_is_one_cluster_and_the_rest_are_found_beside_it():
     size = np.bincount(cluster)
     assert sorted(size.tolist())[-3:] == [1, 2, 500]
     assert near.sum() == 502
+
+
+def test_sequences_of_few_words_cost_no_more_and_are_found():
+    """Poly-A and microsatellites with a few edits: seed and chain would take a second for each."""
+    generator = np.random.default_rng(4)
+    simple = [
+        mutated(unit * (120 // len(unit)), edits, generator) for unit in ("A", "CA") for edits in (1, 2, 3, 4) * 40
+    ]
+    sequences = [*random_sequences(30, 1, width=120), *simple]
+    began = time.process_time()
+    near, cluster = near_duplicates(sequences)
+    found = nearest(simple[:3], Library([*random_sequences(30, 2, width=120), *simple[3:]]))
+    assert time.process_time() - began < 10
+    assert near.tolist() == [False] * 30 + [True] * 320
+    assert sorted(np.bincount(cluster).tolist())[-2:] == [160, 160]
+    assert (found["identity"] >= 0.95).all()
+
+
+@pytest.mark.parametrize(
+    ("sequence", "simple"),
+    [("A" * 80, True), ("CA" * 40, True), ("ACGT", False), ("", False), ("A" * 20 + random_sequences(1, 1)[0], False)],
+)
+def test_simple_is_few_words_over_and_over(sequence, simple):
+    assert is_simple(sequence) == simple
 
 
 @pytest.mark.parametrize("sequences", [[], ["ACGT"], ["", ""], ["NNNN", "AC", "GT"]])

@@ -83,6 +83,7 @@ def evaluate_composition(
     of every set with the reference; ``positions`` (set, label, position, A, C, G, T), shares at each position (bp from
     the start), where all sequences have one length.
     """
+    names = compared(sets)
     rows, draws = Rows(), Resamples(bootstrap, seed)
     codes, lengths = encode(sets["sequence"].tolist()), lengths_of(sets["sequence"].tolist())
     features = sequence_features(codes)
@@ -90,7 +91,7 @@ def evaluate_composition(
     positions = []
     for label, members in groups(sets):
         reference = members[REFERENCE]
-        for name in compared(sets):
+        for name in names:
             at = members[name]
             _add_features(rows, label, name, features.iloc[at], features.iloc[reference], draws(len(at), label))
             _add_positions(rows, label, name, binned[at], binned[reference], draws(len(at), label))
@@ -124,7 +125,7 @@ def _add_features(
     totals, drawn = bases.sum(axis=0), sums(counts, bases)
     missing = "no C or no G in the set"
     rows.add("cpg_observed_expected", label, name, _cpg_ratio(totals), _cpg_ratio(drawn), n, _unless(totals, missing))
-    rows.add("chargaff_skew", label, name, _skew(totals), _skew(drawn), n)
+    rows.add("chargaff_skew", label, name, _skew(totals), _skew(drawn), n, "no A, C, G or T in the set")
     _add_mean(rows, "longest_homopolymer", label, name, own["longest_homopolymer"].to_numpy(np.float64), counts)
     _add_mean(rows, "trinucleotide_entropy", label, name, own["entropy"].to_numpy(), counts)
     entropy, theirs = own["entropy"].to_numpy(), reference["entropy"].dropna().to_numpy()
@@ -167,8 +168,10 @@ def _cpg_ratio(totals: np.ndarray) -> np.ndarray:
 
 
 def _skew(totals: np.ndarray) -> np.ndarray:
+    """NaN where there is no base."""
     a, c, g, t = (totals[..., base] for base in range(4))
-    return np.abs(a - t) / np.maximum(a + t, 1) + np.abs(c - g) / np.maximum(c + g, 1)
+    skew = np.abs(a - t) / np.maximum(a + t, 1) + np.abs(c - g) / np.maximum(c + g, 1)
+    return np.where(a + c + g + t > 0, skew, np.nan)
 
 
 def _along(codes: np.ndarray, lengths: np.ndarray, name: str, label: str) -> pd.DataFrame:

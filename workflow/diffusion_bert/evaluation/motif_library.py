@@ -66,7 +66,7 @@ def load_motifs(source: str, taxon: str | None = None) -> list[Motif]:
     path = Path(source)
     if not path.is_file():
         raise UserError(
-            f"evaluation.motifs.source: there is no motif file {path}.",
+            f"evaluation.motifs.file: there is no motif file {path}.",
             "Write jaspar, or the path of a file in MEME, JASPAR or TRANSFAC format.",
         )
     text = path.read_text(errors="replace")

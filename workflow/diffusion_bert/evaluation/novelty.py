@@ -1,6 +1,7 @@
 """Novelty and diversity: is a sequence new, or a copy of training; is the set many sequences, or few over and over."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,8 @@ SEEDING = {"k": 9, "w": 3, "min_cnt": 2, "min_chain_score": 15, "min_dp_score": 
 NO_DIAGONAL = 0x001  # minimap2's MM_F_NO_DIAG: no seeds of a sequence with itself, told by name
 FEWEST_LETTERS = 20
 FIRST, COMPANY = 100, 20  # see near_duplicates
+# How often a word of a sequence may stand in it, on average; where it is more, it is simple, as microsatellites are.
+MOST_REPEATS = 4.0
 
 
 def identity(query: str, target: str) -> float:
@@ -38,24 +41,42 @@ def identity(query: str, target: str) -> float:
     return max(0.0, 1 - edits / len(query))
 
 
+def is_simple(sequence: str) -> bool:
+    """Whether it says a few words (the 9-mers of SEEDING) over and over: the mean number of a word, at each place.
+
+    For a pair of such sequences an aligner takes steps by the square of that number: a second for a hundred of poly-A.
+    """
+    size = SEEDING["k"]
+    words = Counter(sequence[start : start + size] for start in range(len(sequence) - size + 1))
+    return sum(n * n for n in words.values()) > MOST_REPEATS * words.total()
+
+
 class Library:
     """Sequences to be compared with. Built once; linear in letters."""
 
     def __init__(self, sequences: Sequence[str]):
         self.sequences = list(sequences)
         self._aligner = None
-        if any(len(sequence) >= FEWEST_LETTERS for sequence in self.sequences):
+        simple = [is_simple(sequence) for sequence in self.sequences]
+        self._simple = [row for row, one in enumerate(simple) if one]
+        self._simple = self._simple[:: max(len(self._simple) // FIRST, 1)]
+        kept = [row for row, s in enumerate(self.sequences) if len(s) >= FEWEST_LETTERS and not simple[row]]
+        if kept:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "library.fa"
-                path.write_text("".join(f">{i}\n{s}\n" for i, s in enumerate(self.sequences)))
+                path.write_text("".join(f">{row}\n{self.sequences[row]}\n" for row in kept))
                 self._aligner = mappy.Aligner(str(path), n_threads=1, **SEEDING)
 
     def candidates(self, query: str, row: int | None = None) -> list[int]:
         """Rows of the library that share a chain of seeds with the query, on either strand, without repeats.
 
+        Of a simple query (see is_simple) they are a hundred of the library's simple sequences, evenly through it.
+
         row: the query's own row, where it is of the library. It is left out before the seeds are chained, since mappy
         drops chains that are much weaker than the best, and none is better than that of a sequence with itself.
         """
+        if is_simple(query):
+            return [other for other in self._simple if other != row]
         if self._aligner is None or len(query) < FEWEST_LETTERS:
             return []
         own = {} if row is None else {"name": str(row), "extra_flags": NO_DIAGONAL}

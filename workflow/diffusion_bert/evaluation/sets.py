@@ -30,7 +30,8 @@ def match_sets(
     without labels), all sequences take the label ``all``.
 
     Lengths: tracks give windows of one width, and then all sets share it. Otherwise the floors made of test windows
-    share the test windows' lengths; generated and reference sequences have their own, which the log states.
+    share the test windows' lengths; generated and reference sequences have their own, which the log states. All are
+    written in upper case.
 
     Raises UserError where no label is left, where names repeat within a set, or where a floor takes a reserved name.
     """
@@ -39,7 +40,11 @@ def match_sets(
         raise UserError(
             f"A floor has one of the names {GENERATED}, {CEILING}, {REFERENCE}.", "Give the floor a name of its own."
         )
-    sources = {name: frame[["name", "label", "sequence"]] for name, frame in sources.items()}
+    # Case is how genomes mark repeats; to every question a lower-case base is that base.
+    sources = {
+        name: frame[["name", "label", "sequence"]].assign(sequence=frame["sequence"].str.upper())
+        for name, frame in sources.items()
+    }
     for name, frame in sources.items():
         repeated = frame["name"][frame["name"].duplicated()]
         if len(repeated):
