@@ -16,10 +16,18 @@ from diffusion_bert.baseline.lstm import LabelledLSTM, parameters_of, width_for
 from diffusion_bert.baseline.train import train_lstm
 from diffusion_bert.errors import UserError
 from diffusion_bert.evaluation.comparison import compare
-from diffusion_bert.evaluation.likelihood import LSTM_SCORES
 from diffusion_bert.evaluation.rows import Rows
 from diffusion_bert.evaluation.sets import SETS
-from diffusion_bert.tables import SEQUENCES, TRAINING, WINDOWS, empty, read_parquet, read_tsv, write_parquet
+from diffusion_bert.tables import (
+    LSTM_SCORES,
+    SEQUENCES,
+    TRAINING,
+    WINDOWS,
+    empty,
+    read_parquet,
+    read_tsv,
+    write_parquet,
+)
 
 LABELS = ["blood", "gut"]
 

@@ -76,6 +76,9 @@ EVALUATION: Columns = {
 # What a model thinks of each sequence of the matched sets: a bound on bits a base and its Monte Carlo error.
 MODEL_SCORES: Columns = {"set": "text", "name": "text", "bits_per_base": "float?", "standard_error": "float?"}
 
+# What the LSTM thinks of each of them: exact bits a base.
+LSTM_SCORES: Columns = {"set": "text", "name": "text", "bits_per_base": "float?"}
+
 # A FASTA under a model, one record a row. ``log2_p``: the bound on log2 p(sequence), bits; ``standard_error`` is that
 # of ``bits_per_base``. Null where no base is known.
 SEQUENCE_SCORES: Columns = {

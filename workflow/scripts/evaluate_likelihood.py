@@ -1,12 +1,12 @@
 """Bits a base of every set, under the model, the best Markov chain and the LSTM."""
 
 from diffusion_bert.errors import reported
-from diffusion_bert.evaluation.likelihood import LSTM_SCORES, MODEL_SCORES, evaluate_likelihood, markov_scores
+from diffusion_bert.evaluation.likelihood import MODEL_SCORES, evaluate_likelihood, markov_scores
 from diffusion_bert.evaluation.markov import MarkovChain
 from diffusion_bert.evaluation.outputs import write_evaluation
 from diffusion_bert.evaluation.sets import SETS
 from diffusion_bert.seeds import derive_seed
-from diffusion_bert.tables import empty, read_parquet
+from diffusion_bert.tables import LSTM_SCORES, empty, read_parquet
 
 with reported(snakemake.log[0]):
     sets = read_parquet(snakemake.input.sets, SETS)

@@ -12,10 +12,17 @@ from safetensors.torch import load, save
 from diffusion_bert.baseline.lstm import LabelledLSTM
 from diffusion_bert.errors import UserError
 from diffusion_bert.evaluation.letters import lengths_of
-from diffusion_bert.evaluation.likelihood import LSTM_SCORES
-from diffusion_bert.evaluation.sets import SETS
 from diffusion_bert.reproducible import best_device, reproducible
-from diffusion_bert.tables import SEQUENCES, TRAINING, WINDOWS, read_parquet, write_parquet, write_tsv, written_beside
+from diffusion_bert.tables import (
+    LSTM_SCORES,
+    SEQUENCES,
+    TRAINING,
+    WINDOWS,
+    read_parquet,
+    write_parquet,
+    write_tsv,
+    written_beside,
+)
 
 
 def save_lstm(folder: str | Path, network: LabelledLSTM, settings: Mapping[str, Any], curve: pd.DataFrame) -> None:
@@ -85,8 +92,11 @@ def generate_lstm(folder: str | Path, test_parquet: str | Path, *, seed: int, de
 
 
 def score_sets_lstm(folder: str | Path, sets: str | Path, *, destination: str | Path) -> None:
-    """Write LSTM_SCORES: the exact bits a base of each row of a SETS table, given its label."""
-    table = read_parquet(sets, SETS)
+    """Write LSTM_SCORES: the exact bits a base of each row of the table of sets, given its label.
+
+    sets: Parquet with columns set, name, label, sequence.
+    """
+    table = pd.read_parquet(sets)
     with reproducible(1):
         bits = load_lstm(folder).bits_per_base(table["sequence"].tolist(), table["label"].tolist())
     write_parquet(table[["set", "name"]].assign(bits_per_base=bits), destination, LSTM_SCORES)

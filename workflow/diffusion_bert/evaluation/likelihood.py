@@ -12,7 +12,6 @@ from diffusion_bert.tables import Columns
 # Scores of the sets' sequences. standard_error: of the Monte Carlo estimate of one sequence's bound.
 MODEL_SCORES: Columns = {"set": "text", "name": "text", "bits_per_base": "float?", "standard_error": "float?"}
 MARKOV_SCORES: Columns = {"set": "text", "name": "text", "bits_per_base": "float?"}
-LSTM_SCORES: Columns = MARKOV_SCORES
 
 
 def markov_scores(sets: pd.DataFrame, chain: MarkovChain) -> pd.DataFrame:
