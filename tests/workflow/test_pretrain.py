@@ -15,10 +15,12 @@ def two_entries(workflow):
     workflow.edit(models__small=small, models__transformer=tuned, generate__runs=runs, tiles={"stride": 200})
 
 
-def inputs(text, model):
-    """What the job that trains a model takes, as Snakemake's detailed summary tells it."""
-    row = re.search(rf"^results/models/{model}/training.tsv\t.*$", text, flags=re.MULTILINE)[0]
-    return next(field for field in row.split("\t") if field.startswith("results/") and "," in field).split(",")
+def before(workflow, model):
+    """The jobs that a model's training waits for, as the graph of jobs tells them."""
+    dot = workflow.run("models", "--dag").stdout
+    jobs = dict(re.findall(r'(\d+)\[label = "([^"]*)"', dot))
+    names = {number: label.replace("train_model\\nmodel: ", "").partition("\\n")[0] for number, label in jobs.items()}
+    return sorted(names[a] for a, b in re.findall(r"(\d+) -> (\d+)", dot) if names[b] == model)
 
 
 def test_the_plan_of_two_entries(fresh):
@@ -28,11 +30,8 @@ def test_the_plan_of_two_entries(fresh):
     assert jobs["train_model"] == 2
     assert jobs["generate_sequences"] == 2  # by the tuned one alone, with two samplers
     assert jobs["embed_windows"] == 2
-    text = fresh.run("models", "--detailed-summary").stdout
-    assert inputs(text, "small") == ["results/tiles/train.parquet", "results/tiles/validation.parquet"]
-    tuned = inputs(text, "transformer")
-    assert tuned[:2] == ["results/splits/train.parquet", "results/splits/validation.parquet"]
-    assert "results/models/small/diffusion.json" in tuned
+    assert before(fresh, "small") == ["tile_genome"]
+    assert before(fresh, "transformer") == ["small", "split_windows"]
     fresh.edit(models__small__data="windows")
     assert "tile_genome" not in fresh.stale()
 

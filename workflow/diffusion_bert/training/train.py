@@ -335,12 +335,19 @@ class _Run:
         exact = self.schedule.weight(t)
         tokens, bases = maskable.sum(), windows.known_bases[ids].sum()
         withheld = ids[:, 1] == tokenizer.no_label_id
-        own = self.team.share(torch.arange(len(rows), device=ids.device))
-        for part in own.chunk(settings["gradient_accumulation"]):
+        own, lengths = self.team.share(torch.arange(len(rows))), windows.lengths[rows]
+        if settings["gradient_accumulation"] > 1:  # parts of rows of like length need less padding
+            own = own[lengths[own].argsort(stable=True)]
+        for on_cpu in own.chunk(settings["gradient_accumulation"]):
+            part, longest = on_cpu.to(ids.device), int(lengths[on_cpu].max()) + tokenizer.extra_tokens
             with self.precision.autocast():
-                out = self.forward(input_ids=inputs[part], attention_mask=attention[part], output_hidden_states=joint)
+                out = self.forward(
+                    input_ids=inputs[part, :longest],
+                    attention_mask=attention[part, :longest],
+                    output_hidden_states=joint,
+                )
                 guesses = class_logits(self.model, out.hidden_states) if joint else None
-            nats = cross_entropy(out.logits, ids[part], masked[part], windows.is_base)
+            nats = cross_entropy(out.logits, ids[part, :longest], masked[part, :longest], windows.is_base)
             loss = (weight[part] * nats).sum() / tokens
             if joint:
                 loss = settings["comb_factor"] * loss + self.classification_loss(guesses, withheld, rows, part)
