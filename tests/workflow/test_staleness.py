@@ -69,6 +69,7 @@ def expected(**jobs):
         ({"samplers__refined__temperature": 0.9}, generated(1)),
         ({"samplers__ancestral__steps": 9}, generated(2)),
         ({"samplers__third": {"steps": 4}}, {}),
+        ({"tiles__width": 50}, {}),  # no model is of tiles
         ({"models__transformer__learning_rate": 0.001}, trained(1, 1)),
         (
             {"models__transformer": {"backbone": "owner/name", "revision": "v1", "steps": 10, "batch_size": 16}},

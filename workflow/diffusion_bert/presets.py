@@ -2,7 +2,13 @@
 
 A laptop computes in float32; the GPUs of the other presets have bfloat16 and so much memory (GB) as their name says.
 The batch is what a step learns from, so it is never made smaller for want of memory: it is computed in parts
-(``gradient_accumulation``). Windows of 1,000 bp and more take as much memory again: raise the parts there.
+(``gradient_accumulation``).
+
+Counted from what a float32 pass keeps (GPUs were not at hand; bfloat16 keeps about half), with 24 bytes a parameter for
+weights, gradients, moments and averages, at 200 bp: 114 million parameters over single bases take 2.5 + 14 GB at 64
+windows and 2.5 + 27 GB at 128; 496 million over 6-mers 11 + 2 GB at 16 and 11 + 7 GB at 64. Memory grows with the
+length: at 1,000 bp raise the parts. No number of parts makes room for the weights: above some 0.8 billion parameters
+(gpu24) or 3 billion (gpu80) only adapters (``finetune.method: lora``) fit.
 """
 
 import re
