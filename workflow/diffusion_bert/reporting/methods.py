@@ -174,6 +174,16 @@ def _evaluation(config: Mapping, markov: pd.DataFrame | None, numbers: Mapping) 
             f"p < {0.05 / settings['discovery']:.2g} on sequences kept aside, and matched as TOMTOM does (Gupta et al. "
             "2007), at q < 0.05."
         )
+    judge = ""
+    if settings.get("oracle"):
+        judge = (
+            " What the sequences would do was asked of a judge: a convolutional classifier of the labels and of "
+            "dinucleotide shuffles, trained on one half of the training windows (whole chromosomes where possible) for "
+            f"at most {settings['oracle']['epochs']} epochs, chosen and calibrated (temperature, Guo et al. 2017) on the "
+            "validation windows, and compared with training windows of the other half. Its embeddings gave Fréchet "
+            "distances extrapolated to infinite samples (Chong and Forsyth 2020) and unbiased maximum mean "
+            "discrepancies (Binkowski et al. 2018)."
+        )
     size = f"{numbers['compared']:,} sequences a set" if numbers.get("compared") else "equal numbers"
     intervals = (
         f" with 95 % intervals from {settings['bootstrap']} bootstrap samples" if settings.get("bootstrap") else ""
@@ -189,7 +199,7 @@ def _evaluation(config: Mapping, markov: pd.DataFrame | None, numbers: Mapping) 
         )
     return (
         f"Generated sequences were compared to training windows in composition, k-mers, motifs ({motifs}), likeness to "
-        f"training sequences, and likelihood, label by label, at {size}{intervals}.{discovered} Every metric "
+        f"training sequences, and likelihood, label by label, at {size}{intervals}.{discovered}{judge} Every metric "
         "stands between a ceiling (held-out test windows against training windows) and floors: dinucleotide shuffles "
         f"of the test windows (Altschul and Erickson 1985), {chain}, and uniform random bases. A metric takes part in "
         f"the verdict only where it separates floors from ceiling.{peer}"
