@@ -320,7 +320,7 @@ def _giveaways(
     weight = weight / total if (total := weight.sum()) > 0 else weight
     top = np.argsort(-weight, kind="stable")[:SHOWN]
     share, share_reference = (
-        np.asarray((part.counts[rows][:, top] > 0).mean(axis=0)).ravel()
+        np.asarray((part.counts[rows][:, top] > 0).sum(axis=0)).ravel() / len(rows)
         for part, rows in zip((words, reference), inside, strict=True)
     )
     columns = {"coefficient": coefficients[top], "weight": weight[top]}
