@@ -152,6 +152,13 @@ class TestTrainSaveLoad:
         assert settings["best_step"] == curve["step"][best]
         assert settings["steps"] == curve["step"].iloc[-1]
 
+    def test_between_validations_the_log_says_when_it_ends(self, data, tmp_path, caplog, monkeypatch):
+        caplog.set_level(logging.INFO)
+        monkeypatch.setattr(training, "SECONDS_BETWEEN_LINES", 0.0)
+        run(data, tmp_path / "model", steps=4, validate_every=4)
+        lines = re.findall(r"step (\d) of 4; training [\d.]+ bits a base; ends about \d\d:\d\d:\d\d", caplog.text)
+        assert lines == ["1", "2", "3"]
+
     def test_the_number_of_threads_is_set_back(self, data, tmp_path):
         before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
         state = torch.get_rng_state()

@@ -82,7 +82,7 @@ class Team:
 def launch(job: Mapping[str, Any], processes: int, log_file: str | Path, device: str = "auto") -> None:
     """Run ``train`` in so many processes on this machine and wait for its end.
 
-    job: the arguments of ``train`` but ``progress``, paths as text. log_file: the leading process adds to it.
+    job: the arguments of ``train`` but ``progress`` (``checkpoint_folder`` among them), paths as text. log_file: the leading process adds to it.
     Raises UserError, as ``train`` does, and where the machine has fewer GPUs.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
@@ -97,7 +97,7 @@ def launch(job: Mapping[str, Any], processes: int, log_file: str | Path, device:
     logging.getLogger("torch.distributed").setLevel(logging.WARNING)
     log.info("training in %d processes", processes)
     with tempfile.TemporaryDirectory() as folder, _signals_as_before(), _library_on_the_path():
-        file = write_job(Path(folder) / "job.json", job, log_file, device)
+        file = write_job(Path(folder) / "job.json", job, log_file, device, mistakes=folder)
         config = LaunchConfig(
             min_nodes=1,
             max_nodes=1,
@@ -111,10 +111,12 @@ def launch(job: Mapping[str, Any], processes: int, log_file: str | Path, device:
         )
         try:
             elastic_launch(config, sys.executable)("-m", __name__, str(file))
-        except (ChildFailedError, SignalException):
+        except (ChildFailedError, SignalException) as failure:
             for told in sorted(Path(folder).glob("error.*.json")):
                 stopped, error = json.loads(told.read_text())
                 raise (StoppedError if stopped else UserError)(**error) from None
+            if isinstance(failure, SignalException):
+                raise StoppedError(f"{failure.sigval.name} came before the training did.", "Run it again.") from None
             raise
         finally:
             for handler in logging.getLogger().handlers:  # the leading process has written behind our place in it
@@ -122,9 +124,12 @@ def launch(job: Mapping[str, Any], processes: int, log_file: str | Path, device:
                     handler.stream.seek(0, os.SEEK_END)
 
 
-def write_job(file: Path, job: Mapping[str, Any], log_file: str | Path, device: str = "auto") -> Path:
-    """Write what each of the processes reads; its path."""
-    file.write_text(json.dumps({"train": dict(job), "log": str(log_file), "device": device}))
+def write_job(
+    file: Path, job: Mapping[str, Any], log_file: str | Path, device: str = "auto", mistakes: str | None = None
+) -> Path:
+    """Write what each of the processes reads; its path. mistakes: the folder where they leave a UserError for who waits
+    for them; None: the leading one logs it."""
+    file.write_text(json.dumps({"train": dict(job), "log": str(log_file), "device": device, "mistakes": mistakes}))
     return file
 
 
@@ -151,6 +156,8 @@ def main(file: str) -> int:
     from diffusion_bert.training.train import train
 
     told = json.loads(Path(file).read_text())
+    if told["train"]["checkpoint_folder"] is not None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # it waits until the training can answer it
     with team_of_launcher(told["device"]) as (team, device):
         handlers = [logging.FileHandler(told["log"], mode="a"), *([logging.StreamHandler()] if team.leads else [])]
         for handler in handlers:
@@ -160,8 +167,11 @@ def main(file: str) -> int:
             with bar("training", "step") as progress:
                 train(**told["train"], device=device, team=team, progress=progress if team.leads else None)
         except UserError as error:
-            told = [isinstance(error, StoppedError), {"problem": error.problem, "remedy": error.remedy}]
-            Path(file).with_name(f"error.{team.rank}.json").write_text(json.dumps(told))
+            if told["mistakes"] is None:
+                log.log(logging.ERROR if team.leads else logging.DEBUG, "ERROR: %s", error)
+            else:
+                mistake = [isinstance(error, StoppedError), {"problem": error.problem, "remedy": error.remedy}]
+                (Path(told["mistakes"]) / f"error.{team.rank}.json").write_text(json.dumps(mistake))
             return 1
         except Exception:
             log.exception("process %d of %d:", team.rank + 1, team.size)

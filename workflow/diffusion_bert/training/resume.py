@@ -108,6 +108,7 @@ def asked_to_stop(checkpoint_folder: str | Path | None) -> Iterator[threading.Ev
         yield asked
         return
     before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # where one came early, it comes now
     try:
         yield asked
     finally:
