@@ -6,7 +6,7 @@ the rest. Two kinds of words, both strands together:
 kmer: all k-mers, k = 1 to 6 (2,772 of them, a reverse complement counting as the same).
 gapped: two 3-mers with 0 to 5 letters of any kind between them (12,480): of the gapped k-mers of gkm-SVM (Ghandi et
 al. 2014, 6 informative columns in words of up to 11) those whose gaps lie together in the middle. A tenth of the cost
-of all of them in words of up to 8, at the same success on real windows.
+of all of them in words of up to 8, at the same success on simulated windows.
 
 Counts enter as square roots, and the words of one k (or one gap) of a sequence have length 1 together: neither a long
 sequence nor a word that repeats outweighs the others. Logistic regression with scikit-learn's L2 penalty at C = 1:
@@ -192,7 +192,7 @@ def auroc(
     above, below: placements of the set's and of the reference's scores. counts, counts_reference: Resamples of both.
     The replicates are the sum of both placements' bootstrap means, the part of the area that is linear in sequences;
     their variance is DeLong's. They leave out that other sequences would have taught other models: between
-    two draws of 300 real windows the 95 % interval held 0.5 in 87 (kmer) and 90 (gapped) of 100.
+    two draws of 300 real windows, 30 times, the 95 % interval held 0.5 in 87 % (kmer) and 90 % (gapped).
     """
     value = float(above.mean())
     drawn = sums(counts, above) / len(above) - value
@@ -222,8 +222,7 @@ def evaluate_discrimination(
     most weight a set, label and model. ``scores``: set, label, name, of_reference (yes for a sequence of the reference,
     judged whether it is of the set), fold, kmer, gapped: out-of-fold scores of the classifiers of all labels together,
     of one scale within a fold alone.
-    Cost: linear in letters; 10,000 against 10,000 sequences of 200 bp take 12 CPU-seconds, 35 on a busy machine, and
-    1.3 GB.
+    Cost: linear in letters; 10,000 against 10,000 sequences of 200 bp take 36 CPU-seconds on a busy machine, and 1.3 GB.
     """
     names = compared(sets)
     rows, draws = Rows(), Resamples(bootstrap, seed)
