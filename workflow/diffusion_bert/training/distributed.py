@@ -82,7 +82,8 @@ class Team:
 def launch(job: Mapping[str, Any], processes: int, log_file: str | Path, device: str = "auto") -> None:
     """Run ``train`` in so many processes on this machine and wait for its end.
 
-    job: the arguments of ``train`` but ``progress`` (``checkpoint_folder`` among them), paths as text. log_file: the leading process adds to it.
+    job: the arguments of ``train`` but ``progress``, ``checkpoint_folder`` among them, paths as text. log_file: the
+    leading process adds to it.
     Raises UserError, as ``train`` does, and where the machine has fewer GPUs.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
