@@ -207,6 +207,60 @@ def test_bpe_spells_a_template_with_the_law_that_is_stated(template, steps):
     assert set(counts) <= set(law)
 
 
+def law_of_random_order(template, weights):
+    """The probability of each sequence where tokens are drawn one by one in random order, by enumeration of all ways to
+    spell the template: what a token may be hangs on all the ways to lay out those that are masked on either side."""
+    tokens = {BPE.spelled[i]: float(np.exp(weights[i])) for i in BPE.base_ids}
+    sizes = [len(dna) for dna in tokens]
+    total = sum(max(HISTOGRAM[size - 1], 1) for size in set(sizes))
+    prior = {dna: max(HISTOGRAM[len(dna) - 1], 1) / total / sizes.count(len(dna)) for dna in tokens}
+
+    def spellings(number, at):
+        if number == 0:
+            return [()] if at == len(template) else []
+        fit = [dna for dna in tokens if meets(dna, template[at : at + len(dna)])]
+        return [(dna, *rest) for dna in fit for rest in spellings(number - 1, at + len(dna))]
+
+    def ahead(state, ways):
+        """The prior weight of what is masked (None), over the ways that agree with the rest."""
+        return sum(
+            np.prod([prior[dna] for dna, known in zip(way, state, strict=True) if known is None])
+            for way in ways
+            if all(known in (None, dna) for dna, known in zip(way, state, strict=True))
+        )
+
+    def drawn(state, ways, p, out):
+        masked = [i for i, known in enumerate(state) if known is None]
+        if not masked:
+            out["".join(state)] = out.get("".join(state), 0.0) + p
+        for i in masked:
+            then = {dna: (*state[:i], dna, *state[i + 1 :]) for dna in tokens}
+            options = {dna: tokens[dna] * ahead(one, ways) for dna, one in then.items()}
+            for dna, weight in options.items():
+                if weight:
+                    drawn(then[dna], ways, p / len(masked) * weight / sum(options.values()), out)
+
+    out = {}
+    counts = {number: spellings(number, 0) for number in range(1, len(template) + 1)}
+    shares = {number: ahead((None,) * number, ways) for number, ways in counts.items()}
+    for number, ways in counts.items():
+        if ways:
+            drawn((None,) * number, ways, shares[number] / sum(shares.values()), out)
+    return out
+
+
+def test_bpe_draws_in_any_order_with_the_law_that_is_stated():
+    weights = np.random.default_rng(6).normal(size=BPE.vocab_size) * 2
+    template, n = "RACGN", 20000
+    law = law_of_random_order(template, weights)
+    assert sum(law.values()) == pytest.approx(1)
+    sequences = made(denoiser(BPE, weights), [template] * n, seed=3, order="random", steps=1000, batch_size=5000)
+    counts = dict(zip(*(part.tolist() for part in np.unique(sequences, return_counts=True)), strict=True))
+    assert chi_square(np.array([counts.get(name, 0) for name in law]), np.array(list(law.values()))) > FALSE_ALARM
+    left = law_of_template(template, weights, 1000)
+    assert chi_square(np.array([counts.get(name, 0) for name in left]), np.array(list(left.values()))) < 1e-6
+
+
 def test_without_a_fixed_letter_the_law_of_bpe_is_that_of_the_length():
     law = Lengths(HISTOGRAM, torch.as_tensor(BPE.bases_per_token[BPE.base_ids]), 7)
     keys = torch.arange(4000)
