@@ -29,6 +29,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/oracle.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/library.smk"
 
 
 remember(CODE_MEMORY)
@@ -39,6 +40,7 @@ rule all:
     input:
         rules.report.input,
         rules.scores.input,
+        [] if LIBRARY is None else LIBRARY_FILES,
 
 
 rule windows:

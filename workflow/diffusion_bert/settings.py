@@ -296,6 +296,14 @@ def external_runs(config: Config) -> list[tuple[str, str]]:
     return [(name, EXTERNAL) for name in config["external"]]
 
 
+def library_runs(config: Config) -> list[tuple[str, str]]:
+    """The (model, sampler) pairs whose sequences are candidates for ``library``; all runs unless it names some."""
+    chosen = config["library"]["runs"]
+    if chosen is None:
+        return runs(config) + external_runs(config)
+    return [(model, sampler) for model, samplers in chosen.items() for sampler in samplers]
+
+
 def _is_fasta(source: str) -> bool:
     return source.split("?")[0].lower().removesuffix(".gz").endswith((".fa", ".fasta", ".fna"))
 
@@ -498,6 +506,8 @@ def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
                 )
         for sampler in _twice(samplers):
             yield place, f"generate.runs.{model} names the sampler {sampler} twice. Remove one."
+    if "library" in config:
+        yield from _library_problems(config)
     if config["models"] and not labelled(config):
         yield (
             ("models",),
@@ -545,6 +555,37 @@ def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
                 f"samplers.{name}.remask is set, but its order is {sampler['order']}, and only the ancestral order "
                 "remasks. Remove order or remask.",
             )
+
+
+def _library_problems(config: Config) -> Iterator[tuple[Place, str]]:
+    library = config["library"]
+    if config["evaluation"]["oracle"] is None:
+        yield (
+            ("library",),
+            "library is given, but evaluation.oracle is null, and it is the guide that ranks the candidates. "
+            "Remove evaluation.oracle: null, or library.",
+        )
+    if library["gc"] is not None and library["gc"][0] > library["gc"][1]:
+        yield (
+            ("library", "gc"),
+            f"library.gc is {library['gc']}: its first number is the lowest share, its second the highest. Swap them.",
+        )
+    if library["controls"]["shuffled"] > library["number"]:
+        yield (
+            ("library", "controls", "shuffled"),
+            f"library.controls.shuffled is {library['controls']['shuffled']}, but each label has {library['number']} "
+            "designs to be shuffled (library.number). Lower it.",
+        )
+    made = [f"{model}/{sampler}" for model, sampler in runs(config) + external_runs(config)]
+    for model, sampler in library_runs(config):
+        if f"{model}/{sampler}" not in made:
+            yield (
+                ("library", "runs", model),
+                f"library.runs names {model}/{sampler}, which is no run.{_suggest(f'{model}/{sampler}', made)}",
+            )
+    for model, samplers in (library["runs"] or {}).items():
+        for sampler in _twice(samplers):
+            yield ("library", "runs", model), f"library.runs.{model} names {sampler} twice. Remove one."
 
 
 def _scored(config: Config) -> list[tuple[str, list[dict[str, Any]]]]:

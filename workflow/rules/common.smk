@@ -21,6 +21,7 @@ from diffusion_bert.settings import (
     is_hub_name,
     is_remote,
     labelled,
+    library_runs,
     load_config,
     published_backbones,
     read_track_sheet,
