@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from sampling_cases import settings as sampler
 from toy_backbones import SIZES, published
 from toy_settings import SETTINGS
 from toy_windows import windows
@@ -27,15 +28,7 @@ from diffusion_bert.training.start import starting_model
 from diffusion_bert.training.train import train
 
 FULL, LORA = SETTINGS["finetune"], {**SETTINGS["finetune"], "method": "lora"}
-SAMPLER = {
-    "order": "ancestral",
-    "steps": 6,
-    "temperature": 1.0,
-    "top_p": 1.0,
-    "top_k": None,
-    "guidance": 0.5,
-    "refine": {"passes": 1, "threshold": 0.2, "fraction": None, "steps": 3},
-}
+SAMPLER = sampler(steps=6, guidance=0.5, refine={"passes": 1, "threshold": 0.2, "steps": 3})
 each_backbone = pytest.mark.parametrize("kind", ["dnabert2", "nt"])
 each_method = pytest.mark.parametrize("finetune", [FULL, LORA], ids=["full", "lora"])
 
