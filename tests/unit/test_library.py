@@ -1,6 +1,8 @@
 """A library to order: every filter by brute force, the choice, barcodes, controls, the tables, and what is refused."""
 
 import itertools
+from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -17,10 +19,13 @@ from diffusion_bert.design.guided import choose_library
 from diffusion_bert.design.oligos import Oligos
 from diffusion_bert.design.order import OLIGOS, as_oligos, order_library
 from diffusion_bert.errors import UserError
+from diffusion_bert.figures.library import draw_library
 from diffusion_bert.oracle.network import SequenceNetwork
 from diffusion_bert.oracle.oracle import Oracle, load_oracle, save_oracle
+from diffusion_bert.settings import library_runs, load_config
 from diffusion_bert.tables import SEQUENCES, WINDOWS, check, read_fasta, read_tsv, write_parquet, write_tsv
 
+SCHEMA = Path(__file__).resolve().parents[2] / "workflow/schemas/config.schema.json"
 FIVE, LINKER, THREE = "ACTGGCCGCTTGACG", "GGTACCTCTAGA", "CACTGCGGCTCCTGC"
 PLAIN = {
     "runs": None,
@@ -527,3 +532,60 @@ def test_the_guide_chooses_and_the_judge_may_not(tmp_path):
     assert set(read_tsv(out["diversity"], DIVERSITY)["choice"]) == {"chosen", "most active", "random"}
     with pytest.raises(ValueError, match="only the guide may choose"):
         choose_library(network_folder(tmp_path / "judge", "judge"), runs, tmp_path / "t", asked, seed=3, **out)
+
+
+# The figure and the config.
+
+
+def texts(path) -> list[str]:
+    return [node.text or "" for node in ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_the_figure_says_what_was_chosen_from_what(library, tmp_path):
+    made, _ = library
+    for place in ("one.svg", "two.svg"):
+        draw_library(made.candidates, made.inserts, made.diversity, tmp_path / place)
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+    said = texts(tmp_path / "one.svg")
+    for words in ("a", "b", "candidates that pass the filters", "held-out real", "designs, shuffled", "designs"):
+        assert words in said
+    one = made.inserts.query("category == 'design' and label == 'a'").iloc[:1]
+    draw_library(made.candidates, one, made.diversity.assign(distance=np.nan).iloc[:1], tmp_path / "one.svg")
+    assert "held-out real" not in texts(tmp_path / "one.svg")
+
+
+def config(library: dict, **changes) -> dict:
+    plain = {
+        "sequences": {"files": [{"source": "x.tsv"}]},
+        "split": {"by": "fraction"},
+        "models": {"m": {}},
+        "samplers": {"x": {}, "y": {}},
+        "external": {"theirs": {"source": "x.fa"}},
+    }
+    return load_config({**plain, "library": library, **changes}, [], SCHEMA)
+
+
+def test_the_config_has_defaults_and_all_runs_are_candidates():
+    filled = config({})
+    assert filled["library"]["controls"] == {"shuffled": 20, "positive": 20, "background": 20}
+    assert Oligos.from_settings(filled["library"]).room == 300
+    assert library_runs(filled) == [("m", "x"), ("m", "y"), ("theirs", "external")]
+    assert library_runs(config({"runs": {"m": ["y"], "theirs": ["external"]}})) == [("m", "y"), ("theirs", "external")]
+    shape = {"barcodes": {"length": 10}}
+    assert config(shape)["library"]["barcodes"] == {"length": 10, "per_sequence": 1, "distance": 3}
+
+
+@pytest.mark.parametrize(
+    ("library", "changes", "said"),
+    [
+        ({"runs": {"m": ["z"]}}, {}, "library.runs names m/z, which is no run. Did you mean m/y"),
+        ({"runs": {"m": ["x", "x"]}}, {}, "library.runs.m names x twice"),
+        ({"gc": [0.6, 0.4]}, {}, "library.gc is .0.6, 0.4.: its first number"),
+        ({"number": 3}, {}, "library.controls.shuffled is 20, but each label has 3 designs"),
+        ({"adapters": {"five_prime": "ACGN"}}, {}, "library.adapters.five_prime is 'ACGN', expected text"),
+        ({}, {"evaluation": {"oracle": None}}, "library is given, but evaluation.oracle is null"),
+    ],
+)
+def test_a_config_that_will_not_do(library, changes, said):
+    with pytest.raises(UserError, match=said):
+        config(library, **changes)

@@ -20,9 +20,9 @@ _LOOK = {
 }
 # Choices of as many candidates: words, colour, marker.
 _CHOICES = {
-    "chosen": ("chosen", style.colour(style.GENERATED), "o"),
-    "most active": ("the most active", "#1a1a1a", "^"),
-    "random": ("at random", "#8c8c8c", "s"),
+    "chosen": ("designs", style.colour(style.GENERATED), "o"),
+    "most active": ("as many, the most active", "#1a1a1a", "^"),
+    "random": ("as many at random", "#8c8c8c", "s"),
 }
 _FEW = 5  # values of which no density is drawn, but a line for each
 
@@ -70,14 +70,7 @@ def draw_library(candidates: pd.DataFrame, inserts: pd.DataFrame, diversity: pd.
         style.plt.Line2D([], [], color=colour, marker=marker, linestyle="none", markersize=5, label=words)
         for words, colour, marker in _CHOICES.values()
     ]
-    figure.legend(
-        handles=handles,
-        loc="outside lower left",
-        ncols=3,
-        title="as many candidates:",
-        alignment="left",
-        title_fontsize=9.5,
-    )
+    figure.legend(handles=handles, loc="outside lower left", ncols=3)
     style.save(figure, path)
 
 
