@@ -1,7 +1,8 @@
 """Which sequences a library holds: designs that are active and different, and controls to hold them against.
 
 designs, of each label: the candidates that pass the filters are ranked by activity; among the best share of them those
-are chosen that are farthest apart in their k-mers. A smaller share gives more active designs that are more alike.
+are chosen that are far apart in their k-mers (``farthest_first``), or the most active where these are as far apart. A
+smaller share gives more active designs that are more alike.
 
 controls, of each label, each of which passes the same filters:
 shuffled: designs, shuffled so that every dinucleotide stays: what composition alone does.
@@ -196,6 +197,9 @@ def _designs(
     best = ranked.iloc[: max(number, math.ceil(settings["top"] * len(ranked)))]
     profiles = kmer_profiles(best["sequence"].tolist())
     picked = farthest_first(profiles, number)
+    # The greedy choice is not the best one: where the most active are as far apart, they are better in both.
+    if to_nearest(profiles[:number]).min() >= to_nearest(profiles[picked]).min():
+        picked = list(range(number))
     chosen = best.iloc[picked]
     frame.loc[best.index, "outcome"] = "among the best"
     frame.loc[chosen.index, "outcome"] = "chosen"
