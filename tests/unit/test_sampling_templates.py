@@ -249,16 +249,19 @@ def law_of_random_order(template, weights):
     return out
 
 
-def test_bpe_draws_in_any_order_with_the_law_that_is_stated():
+@pytest.mark.parametrize("template", ["RACGN", "WWWWW"])
+def test_bpe_draws_in_any_order_with_the_law_that_is_stated(template):
+    """RACGN is told from the law of left to right; WWWWW from numbers that lay masked tokens out alike in each step."""
     weights = np.random.default_rng(6).normal(size=BPE.vocab_size) * 2
-    template, n = "RACGN", 20000
+    n = 20000
     law = law_of_random_order(template, weights)
     assert sum(law.values()) == pytest.approx(1)
     sequences = made(denoiser(BPE, weights), [template] * n, seed=3, order="random", steps=1000, batch_size=5000)
     counts = dict(zip(*(part.tolist() for part in np.unique(sequences, return_counts=True)), strict=True))
     assert chi_square(np.array([counts.get(name, 0) for name in law]), np.array(list(law.values()))) > FALSE_ALARM
-    left = law_of_template(template, weights, 1000)
-    assert chi_square(np.array([counts.get(name, 0) for name in left]), np.array(list(left.values()))) < 1e-6
+    if template == "RACGN":
+        left = law_of_template(template, weights, 1000)
+        assert chi_square(np.array([counts.get(name, 0) for name in left]), np.array(list(left.values()))) < 1e-6
 
 
 def test_without_a_fixed_letter_the_law_of_bpe_is_that_of_the_length():
