@@ -103,6 +103,13 @@ def test_a_site_over_a_junction_is_caught(insert, barcode, where):
     assert (junctions.fault(insert) is None) == ("barcode" in where)
 
 
+def test_a_site_that_overlaps_one_of_the_adapter_is_seen():
+    of_all = oligos(forbidden=["ACACA"], adapters={"five_prime": "GGACACA"})
+    assert of_all.fault("GAGGTTG") is None
+    assert of_all.fault("CAGGTTG") == "forbidden ACACA"
+    assert oligos(forbidden=["ACACA"], adapters={"five_prime": "GACACACA"}).meant() == {"ACACA": 2}
+
+
 def test_sites_of_the_shared_parts_are_meant():
     assert oligos(forbidden=["KpnI", "XbaI"]).fault("ACACACAGTGACTG") is None
     assert oligos(forbidden=["KpnI", "EcoRI"]).meant() == {"KpnI": 1, "EcoRI": 0}
@@ -388,14 +395,19 @@ def test_a_smaller_share_is_more_active_and_less_diverse():
     assert mean(loose, "activity", "most active") == pytest.approx(np.mean(activities[-6:]))
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_the_most_active_are_taken_where_they_are_as_far_apart(seed):
+def test_the_most_active_are_taken_where_they_are_as_far_apart():
     """Many of few: there the greedy choice is sometimes behind. Never is a choice worse in both."""
-    made = choose(candidates(9, seed, ("a",)), held_out(), settings(number=5, top=1.0), gc_activity, seed=3)
-    smallest = made.diversity.groupby("choice")["distance"].min()
-    mean = made.diversity.groupby("choice")["activity"].mean()
-    assert smallest["chosen"] >= smallest["most active"]
-    assert mean["chosen"] < mean["most active"] or smallest["chosen"] == smallest["most active"]
+    taken = []
+    for seed in range(12):
+        made = choose(
+            candidates(7, seed, ("a",), width=20), held_out(), settings(number=4, top=1.0), gc_activity, seed=3
+        )
+        smallest = made.diversity.groupby("choice")["distance"].min()
+        mean = made.diversity.groupby("choice")["activity"].mean()
+        assert smallest["chosen"] >= smallest["most active"]
+        taken.append(mean["chosen"] == mean["most active"])
+        assert taken[-1] or smallest["chosen"] > smallest["most active"]
+    assert 0 < sum(taken) < 12
 
 
 def test_the_same_twice_and_another_seed_changes_controls_alone(library):
