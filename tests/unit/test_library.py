@@ -239,6 +239,20 @@ def test_too_many_barcodes_are_refused_with_numbers():
         list(map(source.take, ["ACGT"] * 5))
 
 
+def test_barcodes_end_only_where_there_is_no_room_for_another():
+    """Every word that fits is too near to one that was handed out: words that clash with the linker block nothing."""
+    of_all = oligos(barcodes={**BARCODES, "length": 5}, adapters={"linker": "CTG"}, forbidden=["GA"])
+    source, made = Barcodes(of_all, 3, 1), []
+    with pytest.raises(UserError, match="No more than"):
+        made.extend(map(source.take, itertools.repeat("CCGG")))
+    for word in map("".join, itertools.product("ACGT", repeat=5)):
+        gc = sum(base in "GC" for base in word) / 5
+        if 0.3 <= gc <= 0.7 and not any(base * 4 in word for base in "ACGT") and of_all.fault("CCGG", word) is None:
+            assert min(sum(map(str.__ne__, word, other)) for other in made) < 3
+    assert len(made) > 3
+    assert not any(word.startswith("A") for word in made)
+
+
 def test_an_insert_that_no_barcode_fits_is_named():
     bare = {"five_prime": "", "linker": "", "three_prime": ""}
     source = Barcodes(oligos(barcodes=BARCODES, adapters=bare, gc=[0.5, 0.5]), 3, 1)
@@ -461,6 +475,19 @@ def test_windows_too_long_for_a_control_are_told():
             gc_activity,
             seed=3,
         )
+
+
+def test_no_control_stands_there_already():
+    """One window twice, once on each strand, and one that is a design."""
+    test = held_out()
+    design = choose(candidates(), test, settings(), gc_activity, seed=3).inserts["insert"].iloc[2]
+    test.loc[4, "sequence"] = complement(test.loc[7, "sequence"])
+    test.loc[9, "sequence"] = design
+    made = choose(candidates(), test, settings(controls={"positive": 28}), gc_activity, seed=3)
+    own = made.inserts.query("label == 'a'")
+    assert own["insert"].map(lambda one: min(one, complement(one))).is_unique
+    with pytest.raises(UserError, match="29 positive controls were asked for, and 28 could be made .*, 2 duplicate"):
+        choose(candidates(), test, settings(controls={"positive": 29}), gc_activity, seed=3)
 
 
 def test_long_candidates_are_a_filter_where_others_fit():
