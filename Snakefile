@@ -40,7 +40,7 @@ rule all:
     input:
         rules.report.input,
         rules.scores.input,
-        [] if LIBRARY is None else LIBRARY_FILES,
+        library_files(None) if "library" in config else [],
 
 
 rule windows:

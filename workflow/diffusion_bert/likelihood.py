@@ -37,7 +37,7 @@ def bits_per_base(
     labels: one a sequence, None for the model without a label. samples: passes a sequence, at least 2; an odd number
     above 3 is rounded up, since they come in pairs. The error is that of independent pairs; the shares that are masked
     being stratified, it is on the safe side.
-    The draws of a sequence depend on the seed and its place in the list, not on batch_size or the other sequences; where
+    The draws of a sequence depend on the seed and its place in the list, not on batch_size or the others; where
     seed is a list, on its own seed there alone.
     Sequences without a known base get NaN.
     """

@@ -104,6 +104,13 @@ def code(rule):
     return code_digest(WORKFLOW / "scripts" / f"{rule}.py", WORKFLOW)
 
 
+def library_files(wildcards):
+    """What the target library makes; a config without the key is told of it only where the target is asked for."""
+    if "library" not in config:
+        raise WorkflowError("The target library needs the key library in the config. Give it, {} at least.")
+    return [f"results/library/{name}" for name in ("oligos.tsv", "oligos.fasta", "account.tsv", "library.svg")]
+
+
 def local(source):
     """A source that is a file here (or is simulated), as a rule's input; nothing for a remote one."""
     return [] if source is None or is_remote(source) else [source]

@@ -13,18 +13,13 @@ ASKED = {
 }
 
 
-def templates(wildcards):
-    """A sampler's file of templates; nothing where it has none."""
-    return config["samplers"][wildcards.sampler]["template"] or []
-
-
 rule generate_shard:
     """Some of the sequences of a run, where generate.shards asks for several jobs."""
     input:
         model=lambda wildcards: model_folder(wildcards.model),
         train="results/splits/train.parquet",
         test="results/splits/test.parquet",
-        templates=templates,
+        templates=lambda wildcards: config["samplers"][wildcards.sampler]["template"] or [],
     output:
         temp(f"{GENERATION}/shards/{{shard}}.parquet"),
     log:
@@ -58,7 +53,7 @@ rule generate_sequences:
         model=lambda wildcards: model_folder(wildcards.model),
         train="results/splits/train.parquet",
         test="results/splits/test.parquet",
-        templates=templates,
+        templates=lambda wildcards: config["samplers"][wildcards.sampler]["template"] or [],
         shards=[f"{GENERATION}/shards/{shard}.parquet" for shard in range(SHARDS)] if SHARDS > 1 else [],
     output:
         fasta=f"{GENERATION}/sequences.fasta",

@@ -2,14 +2,6 @@
 
 
 LIBRARY = config.get("library")
-LIBRARY_FILES = [f"results/library/{name}" for name in ("oligos.tsv", "oligos.fasta", "account.tsv", "library.svg")]
-
-
-def library_files(wildcards):
-    """What the target library makes."""
-    if LIBRARY is None:
-        raise WorkflowError("The target library needs the key library in the config. Give it, {} at least.")
-    return LIBRARY_FILES
 
 
 if LIBRARY is not None:

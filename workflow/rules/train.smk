@@ -13,12 +13,12 @@ rule train_model:
         "logs/train_model/{model}.log",
     benchmark:
         "results/benchmarks/train_model/{model}.tsv"
-    conda:
-        "../../envs/train.yaml"
     # For a training that was stopped, as SLURM does at the time limit: its checkpoint lies outside the outputs, which are
     # removed before it is tried again, and it goes on from there. ``attempt`` tells the script, which does not repeat
     # one that failed by a mistake of the user.
     retries: 3
+    conda:
+        "../../envs/train.yaml"
     threads: 2
     resources:
         mem_mb=6000,

@@ -222,7 +222,8 @@ def evaluate_discrimination(
     most weight a set, label and model. ``scores``: set, label, name, of_reference (yes for a sequence of the reference,
     judged whether it is of the set), fold, kmer, gapped: out-of-fold scores of the classifiers of all labels together,
     of one scale within a fold alone.
-    Cost: linear in letters; 10,000 against 10,000 sequences of 200 bp take 36 CPU-seconds on a busy machine, and 1.3 GB.
+    Cost: linear in letters; 10,000 against 10,000 sequences of 200 bp take 36 CPU-seconds on a busy machine
+    and 1.3 GB.
     """
     names = compared(sets)
     rows, draws = Rows(), Resamples(bootstrap, seed)

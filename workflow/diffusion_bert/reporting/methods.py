@@ -179,7 +179,7 @@ def _evaluation(config: Mapping, markov: pd.DataFrame | None, numbers: Mapping) 
         judge = (
             " What the sequences would do was asked of a judge: a convolutional classifier of the labels and of "
             "dinucleotide shuffles, trained on one half of the training windows (whole chromosomes where possible) for "
-            f"at most {settings['oracle']['epochs']} epochs, chosen and calibrated (temperature, Guo et al. 2017) on the "
+            f"at most {settings['oracle']['epochs']} epochs, chosen and calibrated (temperature, Guo et al. 2017) on "
             "validation windows, and compared with training windows of the other half. Its embeddings gave Fréchet "
             "distances extrapolated to infinite samples (Chong and Forsyth 2020) and unbiased maximum mean "
             "discrepancies (Binkowski et al. 2018)."
