@@ -413,6 +413,14 @@ def write_results(
             for row in sequences.itertuples()
             for start, (motif, name) in zip((20, 90, 95), MOTIFS.items(), strict=False)
         ]
+        alarm = ["all", "unique", 0.3 if sampler == "confident" else 1.0, 1.0, 0.95, 90]
+        tsv(
+            pd.DataFrame(
+                [[*alarm, "yes" if sampler == "confident" else "no"]],
+                columns=["label", "measure", "drawn", "training", "limit", "n", "alarm"],
+            ),
+            f"sequences/convnet/{sampler}/collapse.tsv",
+        )
         keep(results / place / "motifs_hits.bed").write_text("\n".join(hits) + "\n")
     judged = verdict(frames)
     tsv(judged, "comparison/verdict.tsv")

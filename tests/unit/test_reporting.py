@@ -235,6 +235,12 @@ def test_a_question_may_have_two_pictures(page):
     assert 'aria-label="Pairs of the motifs that are enriched in training sequences."' in page
 
 
+def test_a_run_whose_draws_collapsed_is_pointed_at(page):
+    alarms = re.findall(r'<p class="alarm">(.*?)</p>', page)
+    assert len(alarms) == 1
+    assert "convnet / confident: the drawn sequences may have collapsed, the same ones again and again" in alarms[0]
+
+
 def test_what_is_absent_is_left_out_with_a_sentence(run, tmp_path):
     _, paths = run
     few = [path for path in paths if "comparison" in path.parts]

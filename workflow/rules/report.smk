@@ -139,6 +139,7 @@ rule write_report:
         [f"results/understanding/{model}.tsv" for model in PROBED],
         [f"{SIMULATION}grammar.json"] if "simulate" in config else [],
         per_run(f"{RUN}/motifs_hits.bed"),
+        [f"results/sequences/{model}/{sampler}/collapse.tsv" for model, sampler in GENERATED],
         rules.list_sources.output,
     output:
         report(

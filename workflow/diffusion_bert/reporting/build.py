@@ -17,6 +17,7 @@ from diffusion_bert.figures.standing import repeats
 from diffusion_bert.reporting import browser, markup, strips, verdict
 from diffusion_bert.reporting.inputs import Inputs, Run, read_json, read_table
 from diffusion_bert.reporting.methods import methods
+from diffusion_bert.sampling.collapse import ALL, COLLAPSE, warnings
 
 _HERE = Path(__file__).parent
 _CAPTIONS = Path(__file__).parents[2] / "report"
@@ -71,6 +72,7 @@ def build_report(output: Path, *, inputs: Inputs, config: Mapping, title: str, c
             headline=verdict.headline(best) if best else None,
             warning=verdict.warning(best) if best else None,
             warns=verdict.warning,
+            alarms=_alarms(inputs.collapses),
             points=verdict.points(best) if best else [],
             facts=verdict.facts(best, evaluations[best.model, best.sampler])
             if best and (best.model, best.sampler) in evaluations
@@ -358,6 +360,18 @@ def _browser(sequences: Mapping[Run, pd.DataFrame], inputs: Inputs, output: Path
         for (model, sampler), frame in sequences.items()
     ]
     return {"rows": rows, "files": files, "runs": len(sequences), "legend": legend}
+
+
+def _alarms(collapses: Mapping[Run, Path]) -> list[str]:
+    """A sentence a run whose draws, before any filter, were poorer than the training windows."""
+    out = []
+    for (model, sampler), path in collapses.items():
+        table = tables.read_tsv(path, COLLAPSE)
+        of_all = table[table["label"] == ALL]
+        said = warnings(of_all)
+        if said:
+            out.append(f"{model} / {sampler}: {'; '.join(said)}.")
+    return out
 
 
 def _grammar_text(grammar: Mapping) -> list[str]:

@@ -29,6 +29,7 @@ class Inputs:
     sequences: dict[Run, Path] = field(default_factory=dict)
     fastas: dict[Run, Path] = field(default_factory=dict)
     hits: dict[Run, Path] = field(default_factory=dict)
+    collapses: dict[Run, Path] = field(default_factory=dict)
     evaluations: dict[Run, dict[str, Path]] = field(default_factory=dict)
     figures: dict[Run, dict[str, Path]] = field(default_factory=dict)
     shared_figures: dict[str, Path] = field(default_factory=dict)
@@ -73,6 +74,8 @@ class Inputs:
             self.sequences[parts[-3], parts[-2]] = path
         elif parts[-4:-3] == ("sequences",) and suffix == ".fasta":
             self.fastas[parts[-3], parts[-2]] = path
+        elif parts[-4:-3] == ("sequences",) and name == "collapse.tsv":
+            self.collapses[parts[-3], parts[-2]] = path
         elif parts[-4:-3] == ("evaluation",) and suffix == ".tsv":
             self.evaluations.setdefault((parts[-3], parts[-2]), {})[path.stem] = path
         elif parts[-4:-3] == ("evaluation",) and suffix == ".bed":

@@ -162,7 +162,7 @@ def warnings(table: pd.DataFrame) -> list[str]:
     """A sentence for each measure that is an alarm, with its labels."""
     alarms = table[table["alarm"] == "yes"]
     return [
-        f"the drawn sequences may have collapsed: {TELLS[measure]} ("
+        f"the drawn sequences may have collapsed, {TELLS[measure]} ("
         + "; ".join(
             f"{row.label}: {row.drawn:.3g}, training {row.training:.3g}, limit {row.limit:.3g}"
             for row in of.itertuples(index=False)
