@@ -18,7 +18,9 @@ QUESTIONS = [
     "function",
     "grammar",
 ]
-END = {"compare_runs": 1, "draw_comparison": 1, "write_report": 1}
+# Run times are collected again whenever the report is written.
+PAGE = {"write_report": 1, "collect_run_times": 1}
+END = {"compare_runs": 1, "draw_comparison": 1, "write_multiqc": 1, **PAGE}
 ORACLE = {"train_oracle": 1, "evaluate_oracle": 1}
 JUDGED = ["apply_oracle", "discriminate_sets", "evaluate_function", "evaluate_discrimination", "draw_run"]
 
@@ -79,7 +81,7 @@ def expected(**jobs):
         ({"generate__filters": {"max_homopolymer": 5}}, generated(RUNS)),
         ({"generate__shards": 2}, {"generate_shard": 2 * RUNS, **generated(RUNS)}),
         ({"evaluation__bootstrap": 120}, BOOTSTRAPPED),
-        ({"evaluation__probe_windows": 30}, {"embed_windows": 4, "probe_labels": 2, "write_report": 1}),
+        ({"evaluation__probe_windows": 30}, {"embed_windows": 4, "probe_labels": 2, **PAGE}),
         (
             {"evaluation__motifs": {"taxon": "insects"}},
             {"evaluate_motifs": RUNS, "evaluate_discovery": RUNS, "draw_run": RUNS, **END},
@@ -95,7 +97,7 @@ def expected(**jobs):
             {rule: number for rule, number in judged(RUNS).items() if rule != "score_sets_lstm"},
         ),
         ({"evaluation__markov_orders": [0, 1]}, {"make_floors": 1, "draw_training_curve": 1, **judged(RUNS)}),
-        ({"report__title": "Another"}, {"write_report": 1}),
+        ({"report__title": "Another"}, PAGE),
         ({"split__max_per_track": 50}, SPLIT),
         ({"windows__max_lower_case": 0.4}, {key: n for key, n in EXTRACTED.items() if key != "check_inputs"}),
         ({"windows__width": 90}, EXTRACTED),
@@ -105,7 +107,7 @@ def expected(**jobs):
 def test_an_edited_config_value(edited, changes, jobs):
     edited.edit(**changes)
     # The report shows the whole config, so it is written again whatever changes.
-    assert edited.stale() == {**jobs, "write_report": 1}
+    assert edited.stale() == {**jobs, **PAGE}
 
 
 def test_a_model_and_the_one_that_starts_from_it(fresh):
@@ -153,7 +155,7 @@ def test_edited_code(edited, path, old, new, jobs):
     if path.startswith("evaluation/novelty"):
         jobs = {"evaluate_novelty": RUNS, "draw_run": RUNS, **END}
     if path.startswith("figures/training"):
-        jobs = {"draw_training_curve": 1, "write_report": 1}
+        jobs = {"draw_training_curve": 1, **PAGE}
     assert edited.stale() == jobs
 
 
