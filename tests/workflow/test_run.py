@@ -32,7 +32,7 @@ def digests(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(results.rglob("*"))
-        if path.is_file() and "benchmarks" not in path.parts
+        if path.is_file() and "benchmarks" not in path.parts and path.name != "run_times.tsv"
     }
 
 
@@ -84,7 +84,7 @@ def test_every_question_is_answered_for_every_set(finished):
             )
             silent = table["value"].isna() & table["note"].isna()
             assert not silent.any(), table[silent]
-            assert (finished.folder / f"results/evaluation/{model}/{sampler}/{question}.svg").stat().st_size > 1000
+            assert (finished.folder / f"results/evaluation/{model}/{sampler}/{question}.svg").stat().st_size > 500
 
 
 def test_motifs_and_their_hits_are_files_that_other_programs_read(finished):
