@@ -1,8 +1,8 @@
 """Can a network tell a set from training windows? Scores for the question of discriminability.
 
-Some hundred sequences teach a network of random weights next to nothing: 300 against 300 simulated windows, it told a
-convnet's sequences as a coin would (AUROC 0.5, where gapped k-mers in a linear model had 0.89). So it starts from the
-judge's, which has learned what real windows look like, and is trained on (0.94; held-out windows 0.52).
+Some hundred sequences teach a network of random weights little: 300 against 300 simulated windows, it told a convnet's
+sequences with an AUROC of 0.54 and 0.57 (two seeds), where gapped k-mers in a linear model had 0.89. So it starts from
+the judge's, which has learned what real windows look like, and is trained on: 0.92 and 0.93, held-out windows 0.52.
 """
 
 import logging
