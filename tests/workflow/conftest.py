@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 COPIED = ("Snakefile", "workflow", "profiles", "envs", "config")
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -98,11 +99,20 @@ def fresh(root, tmp_path) -> Workflow:
 
 
 @pytest.fixture(scope="session")
-def finished(root, tmp_path_factory) -> Workflow:
-    """A checkout in which the tiny config has been run to the end. Tests must not change it; see ``edited``."""
-    workflow = copy_of_checkout(root, tmp_path_factory.mktemp("finished") / "checkout", DATA / "tiny.yaml")
-    workflow.run()
-    return workflow
+def finished(root, tmp_path_factory, worker_id) -> Workflow:
+    """A checkout in which the tiny config has been run to the end. Tests must not change it; see ``edited``.
+
+    It is run once, by whichever of pytest's processes comes first.
+    """
+    alone = worker_id == "master"
+    folder = tmp_path_factory.getbasetemp() if alone else tmp_path_factory.getbasetemp().parent
+    folder = folder / "finished"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "done").is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            copy_of_checkout(root, folder / "checkout", DATA / "tiny.yaml").run()
+            (folder / "done").touch()
+    return Workflow(folder / "checkout")
 
 
 @pytest.fixture
