@@ -89,7 +89,7 @@ rule score_sequences:
         model="|".join(map(re.escape, config["models"])) or "none",
     conda:
         "../../envs/train.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=4000,
         runtime=120,
@@ -350,7 +350,7 @@ rule embed_windows:
         state="before|after",
     conda:
         "../../envs/train.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=6000,
         runtime=60,

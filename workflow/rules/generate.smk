@@ -31,7 +31,7 @@ rule generate_shard:
         shard="[0-9]+",
     conda:
         "../../envs/train.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=4000,
         runtime=240,
@@ -68,7 +68,7 @@ rule generate_sequences:
         model="|".join(map(re.escape, config["models"])) or "none",
     conda:
         "../../envs/train.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=4000,
         runtime=240,

@@ -60,7 +60,7 @@ if SCORED["fasta"]:
             name="[A-Za-z0-9_-]+",
         conda:
             "../../envs/score.yaml"
-        threads: 2
+        threads: 1
         resources:
             mem_mb=4000,
             runtime=240,
@@ -95,7 +95,7 @@ if SCORED["variants"]:
             name="[A-Za-z0-9_-]+",
         conda:
             "../../envs/score.yaml"
-        threads: 2
+        threads: 1
         resources:
             mem_mb=4000,
             runtime=720,
