@@ -9,8 +9,8 @@ import torch
 # Sums are split over threads, so another number of threads gives other last bits, and after some training steps another
 # model (1, 2 and 4 threads: three different sets of weights after 6 steps). With the number fixed, one core and two
 # give the same bytes. Another kind of processor may still differ: its matrix products are other code.
-# One: a second thread makes a small model's steps a third faster for half as much again of processor time, and a run has
-# other jobs (the LSTM, the oracles, other models and samplers) that a second core does meanwhile.
+# One: a second thread makes a small model's steps a third faster for half as much again of processor time, and a run
+# has other jobs (the LSTM, the oracles, other models and samplers) that a second core does meanwhile.
 THREADS = 1
 
 
