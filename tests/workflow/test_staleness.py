@@ -153,7 +153,8 @@ def test_an_edited_sampler_is_really_run_again_and_nothing_else(edited):
 def test_edited_code(edited, path, old, new, jobs):
     edited.replace(f"workflow/diffusion_bert/{path}", old, new)
     if path.startswith("evaluation/novelty"):
-        jobs = {"evaluate_novelty": RUNS, "draw_run": RUNS, **END}
+        # Discrimination keeps copies together, which novelty finds.
+        jobs = {"evaluate_novelty": RUNS, "evaluate_discrimination": RUNS, "draw_run": RUNS, **END}
     if path.startswith("figures/training"):
         jobs = {"draw_training_curve": 1, **PAGE}
     assert edited.stale() == jobs
