@@ -13,14 +13,13 @@ from sklearn.metrics import roc_auc_score
 from diffusion_bert.evaluation.discrimination import (
     FOLDS,
     auroc,
-    beside_copies,
     evaluate_discrimination,
     gapped_words,
     kmer_words,
     out_of_fold,
     placements,
-    stratified_folds,
 )
+from diffusion_bert.evaluation.folds import beside_copies, stratified_folds
 from diffusion_bert.evaluation.intervals import resamples
 from diffusion_bert.figures.discrimination import draw_discrimination
 from diffusion_bert.tables import EVALUATION, check
@@ -79,11 +78,11 @@ def test_strands_are_alike_and_rows_have_length_one(made):
 
 def test_folds_differ_by_one_at_most():
     labels = np.repeat(["a", "b", "c"], [103, 51, 9])
-    folds = stratified_folds(labels, seed=1)
+    folds = stratified_folds(labels, 5, seed=1)
     for chosen in (labels == "a", labels == "b", labels == "c", labels != ""):
         assert np.ptp(np.bincount(folds[chosen], minlength=FOLDS)) <= 1
-    assert (folds == stratified_folds(labels, seed=1)).all()
-    assert (folds != stratified_folds(labels, seed=2)).any()
+    assert (folds == stratified_folds(labels, 5, seed=1)).all()
+    assert (folds != stratified_folds(labels, 5, seed=2)).any()
 
 
 def test_a_copy_stands_in_the_fold_of_its_original_and_the_second_copy_does_not():
@@ -117,7 +116,7 @@ def test_the_area_is_scikit_learns_in_each_fold_and_its_variance_delongs():
 def test_no_model_is_asked_about_what_it_has_seen():
     """Random marks: a model that knew them would have an area of 1."""
     words = kmer_words(random_sequences(200, 1)).scaled
-    folds = stratified_folds(["x"] * 100, seed=1)
+    folds = stratified_folds(["x"] * 100, 5, seed=1)
     scores = out_of_fold(words[:100], words[100:], folds, folds)
     above, _ = placements(*scores[:2], folds, folds)
     assert abs(above.mean() - 0.5) < 0.12

@@ -23,6 +23,7 @@ import pandas as pd
 from scipy import sparse, stats
 from sklearn.linear_model import LogisticRegression
 
+from diffusion_bert.evaluation.folds import beside_copies, stratified_folds
 from diffusion_bert.evaluation.intervals import Resamples, sums
 from diffusion_bert.evaluation.kmers import kmer_index, kmer_names
 from diffusion_bert.evaluation.letters import encode
@@ -118,32 +119,6 @@ def _counted(number: np.ndarray, index: np.ndarray, width: int) -> sparse.csr_ma
 def _joined(parts: list[sparse.csr_matrix], names: list[np.ndarray]) -> Words:
     ends = tuple(np.cumsum([part.shape[1] for part in parts]).tolist())
     return Words(sparse.hstack(parts, format="csr"), np.concatenate(names), ends)
-
-
-def stratified_folds(labels: Sequence[str], *, seed: int) -> np.ndarray:
-    """The fold of each sequence, 0 to 4: folds and labels within folds differ in number by one at most."""
-    labels = np.asarray(labels)
-    generator = np.random.default_rng(seed)
-    dealt = np.concatenate([generator.permutation(np.flatnonzero(labels == label)) for label in sorted(set(labels))])
-    folds = np.empty(len(labels), dtype=np.int64)
-    folds[dealt] = np.arange(len(labels)) % FOLDS
-    return folds
-
-
-def beside_copies(
-    folds: np.ndarray, keys: Sequence[str], reference_folds: np.ndarray, theirs: Sequence[str]
-) -> np.ndarray:
-    """Folds in which a sequence of the set that equals one of the reference is in the fold of that one.
-
-    Otherwise the classifier, having learned that the copy is of one set, takes its twin for one of that set too, and
-    copies of the reference would have an area well below 0.5. Only the first of several copies moves, so that a set of
-    one sequence over and over is still spread over all folds; nothing moves where a fold would be left empty.
-    """
-    fold_of = dict(zip(theirs, reference_folds.tolist(), strict=True))
-    moved = folds.copy()
-    for row, key in enumerate(keys):
-        moved[row] = fold_of.pop(key, moved[row])
-    return moved if np.bincount(moved, minlength=FOLDS).all() else folds
 
 
 def out_of_fold(
@@ -250,8 +225,8 @@ def evaluate_discrimination(
                 if n == len(own) and m == len(theirs) and model in of_all:
                     told = of_all[model]  # the only label there is
                 else:
-                    dealt = stratified_folds(labels[beside], seed=derive_seed(seed, "folds", label))
-                    folds = stratified_folds(labels[at], seed=derive_seed(seed, "folds", label, name))
+                    dealt = stratified_folds(labels[beside], FOLDS, seed=derive_seed(seed, "folds", label))
+                    folds = stratified_folds(labels[at], FOLDS, seed=derive_seed(seed, "folds", label, name))
                     folds = beside_copies(folds, keys[at], dealt, keys[beside])
                     told = _tell(words.scaled[inside[0]], reference[model].scaled[inside[1]], folds, dealt)
                 if label == ALL:

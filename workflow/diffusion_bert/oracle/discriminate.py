@@ -6,13 +6,13 @@ the judge's, which has learned what real windows look like, and is trained on: 0
 """
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
+from diffusion_bert.evaluation.folds import beside_copies, stratified_folds
 from diffusion_bert.evaluation.letters import reverse_complement
 from diffusion_bert.evaluation.rows import REFERENCE, compared
 from diffusion_bert.evaluation.sets import SETS
@@ -55,15 +55,15 @@ def discriminate(sets: pd.DataFrame, start: Oracle, *, seed: int) -> pd.DataFram
     keys = np.array([min(one, reverse_complement(one)) for one in sets["sequence"]], dtype=object)
     drawn = {name: _drawn(sets, name, seed) for name in [*compared(sets), REFERENCE]}
     theirs = drawn[REFERENCE]
-    dealt = _folds(sets["label"].to_numpy()[theirs], derive_seed(seed, "folds", REFERENCE))
+    dealt = stratified_folds(sets["label"].to_numpy()[theirs], FOLDS, seed=derive_seed(seed, "folds", REFERENCE))
     parts = []
     for name in compared(sets):
         own = drawn[name]
         if min(len(own), len(theirs)) < FEWEST:
             _LOG.info("%s is not tried: fewer than %d sequences in it or in the reference", name, FEWEST)
             continue
-        folds = _folds(sets["label"].to_numpy()[own], derive_seed(seed, "folds", name))
-        folds = _beside_copies(folds, keys[own], dealt, keys[theirs])
+        folds = stratified_folds(sets["label"].to_numpy()[own], FOLDS, seed=derive_seed(seed, "folds", name))
+        folds = beside_copies(folds, keys[own], dealt, keys[theirs])
         rows, folds = np.concatenate([own, theirs]), np.concatenate([folds, dealt])
         is_own = np.arange(len(rows)) < len(own)
         _LOG.info("%s: %d sequences against %d of the reference", name, len(own), len(theirs))
@@ -87,29 +87,6 @@ def _drawn(sets: pd.DataFrame, name: str, seed: int) -> np.ndarray:
         of_label = rows[labels == label]
         picked.append(generator.permutation(of_label)[: len(of_label) * MOST // len(rows)])
     return np.sort(np.concatenate(picked))
-
-
-def _folds(labels: Sequence[str], seed: int) -> np.ndarray:
-    """The fold of each sequence, 0 to 2, the labels shared out evenly."""
-    labels = np.asarray(labels)
-    generator = np.random.default_rng(seed)
-    order = np.concatenate([generator.permutation(np.flatnonzero(labels == label)) for label in sorted(set(labels))])
-    folds = np.empty(len(labels), dtype=np.int64)
-    folds[order] = np.arange(len(labels)) % FOLDS
-    return folds
-
-
-def _beside_copies(
-    folds: np.ndarray, keys: Sequence[str], reference_folds: np.ndarray, theirs: Sequence[str]
-) -> np.ndarray:
-    """The folds, with the first of a set's copies of a reference sequence moved to that one's fold.
-
-    The first alone, so that one sequence over and over is still in all folds; nothing moves where a fold would be left
-    empty.
-    """
-    fold_of = dict(zip(theirs, reference_folds.tolist(), strict=True))
-    moved = np.array([fold_of.pop(key, fold) for key, fold in zip(keys, folds.tolist(), strict=True)], dtype=np.int64)
-    return moved if np.bincount(moved, minlength=FOLDS).all() else folds
 
 
 def _out_of_fold(strands: Strands, is_own: np.ndarray, folds: np.ndarray, start: Oracle, seed: int) -> np.ndarray:
