@@ -20,8 +20,8 @@ from diffusion_bert.design.oligos import Oligos
 from diffusion_bert.design.order import OLIGOS, as_oligos, order_library
 from diffusion_bert.errors import UserError
 from diffusion_bert.figures.library import draw_library
+from diffusion_bert.oracle.folder import Oracle, load_oracle, save_oracle
 from diffusion_bert.oracle.network import SequenceNetwork
-from diffusion_bert.oracle.oracle import Oracle, load_oracle, save_oracle
 from diffusion_bert.settings import library_runs, load_config
 from diffusion_bert.tables import SEQUENCES, WINDOWS, check, read_fasta, read_tsv, write_parquet, write_tsv
 

@@ -14,19 +14,10 @@ from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 from diffusion_bert.errors import UserError
 from diffusion_bert.evaluation.discrimination import evaluate_discrimination
 from diffusion_bert.oracle.discriminate import FOLDS, discriminate
-from diffusion_bert.oracle.fit import Examples, class_weights, fit, log_softmax, weighted_cross_entropy
-from diffusion_bert.oracle.network import EMBEDDING, SequenceNetwork, Strands
-from diffusion_bert.oracle.oracle import (
-    FEWEST,
-    Oracle,
-    activity,
-    evaluate_oracle,
-    halves,
-    judge_sets,
-    load_oracle,
-    save_oracle,
-    train_oracle,
-)
+from diffusion_bert.oracle.fit import Examples, class_weights, fit, weighted_cross_entropy
+from diffusion_bert.oracle.folder import Oracle, activity, load_oracle, save_oracle
+from diffusion_bert.oracle.network import EMBEDDING, SequenceNetwork, Strands, log_softmax
+from diffusion_bert.oracle.oracle import FEWEST, evaluate_oracle, halves, judge_sets, train_oracle
 from diffusion_bert.oracle.performance import auroc, average_precision, calibration_error, performance, temperature
 from diffusion_bert.reproducible import reproducible
 from diffusion_bert.tables import JUDGEMENTS, ORACLE_PERFORMANCE, read_parquet, read_tsv, write_parquet

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from diffusion_bert.design.choose import ACCOUNT, CANDIDATES, DIVERSITY, INSERTS, choose
-from diffusion_bert.oracle.oracle import GUIDE, THREADS, activity, load_oracle
+from diffusion_bert.oracle.folder import GUIDE, THREADS, activity, load_oracle
 from diffusion_bert.reproducible import reproducible
 from diffusion_bert.tables import SEQUENCES, WINDOWS, read_parquet, write_tsv
 

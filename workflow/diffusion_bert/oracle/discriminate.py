@@ -17,8 +17,9 @@ from diffusion_bert.evaluation.letters import reverse_complement
 from diffusion_bert.evaluation.rows import REFERENCE, compared
 from diffusion_bert.evaluation.sets import SETS
 from diffusion_bert.oracle.fit import Examples, fit
+from diffusion_bert.oracle.folder import THREADS, Oracle, load_oracle
 from diffusion_bert.oracle.network import Strands
-from diffusion_bert.oracle.oracle import THREADS, Oracle, load_oracle, with_unseen_reference
+from diffusion_bert.oracle.oracle import with_unseen_reference
 from diffusion_bert.reproducible import reproducible
 from diffusion_bert.seeds import derive_seed
 from diffusion_bert.tables import CNN_SCORES, WINDOWS, check, read_parquet, write_parquet

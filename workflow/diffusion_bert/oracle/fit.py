@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from diffusion_bert.oracle.network import SequenceNetwork, Strands
+from diffusion_bert.oracle.network import SequenceNetwork, Strands, log_softmax
 from diffusion_bert.seeds import derive_seed
 
 # Sequences of a step: the larger; for few, so many that an epoch has about 64 steps, but not fewer than the smaller.
@@ -127,10 +127,3 @@ def weighted_cross_entropy(logits: np.ndarray, classes: np.ndarray) -> float:
     """
     nats = -log_softmax(logits)[np.arange(len(classes)), classes]
     return float(np.mean([nats[classes == number].mean() for number in np.unique(classes)]))
-
-
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Logarithms of the probabilities along the last axis, float64."""
-    logits = logits.astype(np.float64)
-    logits = logits - logits.max(axis=-1, keepdims=True)
-    return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))

@@ -102,3 +102,10 @@ class SequenceNetwork(nn.Module):
         logits = self.head(embeddings)
         self.train(training)
         return logits.numpy(), embeddings.numpy()
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Logarithms of the probabilities along the last axis, float64."""
+    logits = logits.astype(np.float64)
+    logits = logits - logits.max(axis=-1, keepdims=True)
+    return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))

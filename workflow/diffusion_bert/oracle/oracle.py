@@ -6,60 +6,29 @@ shuffles of the same windows, so that composition tells nothing. All classes cou
 oracle says are log-likelihood ratios that do not hang on how many windows a label has.
 """
 
-import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
-from diffusion_bert.errors import UserError
 from diffusion_bert.evaluation.floors import dinucleotide_shuffle
 from diffusion_bert.evaluation.letters import reverse_complement
 from diffusion_bert.evaluation.rows import ALL, REFERENCE
 from diffusion_bert.evaluation.sets import SETS
-from diffusion_bert.oracle.fit import Examples, fit, log_softmax
-from diffusion_bert.oracle.network import SequenceNetwork, Strands
+from diffusion_bert.oracle.fit import Examples, fit
+from diffusion_bert.oracle.folder import GUIDE, JUDGE, THREADS, Oracle, activity, load_oracle, save_oracle
+from diffusion_bert.oracle.network import Strands
 from diffusion_bert.oracle.performance import performance, temperature
 from diffusion_bert.reproducible import reproducible
 from diffusion_bert.seeds import derive_seed
 from diffusion_bert.tables import JUDGEMENTS, ORACLE_PERFORMANCE, WINDOWS, read_parquet, write_parquet, write_tsv
-from diffusion_bert.tables import written_beside as beside
 
-GUIDE, JUDGE = "guide", "judge"
 FEWEST = 8  # windows of a label in an oracle's half; with fewer it is not one of its classes
-THREADS = 1  # the network is too small for more to be of use
-WEIGHTS, DESCRIPTION = "model.safetensors", "oracle.json"
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass
-class Oracle:
-    """labels: those it tells apart, sorted; empty where no label had enough windows, and then there is no network.
-
-    temperature: what its logits are divided by. description: ``oracle.json`` as written.
-    """
-
-    labels: list[str]
-    network: SequenceNetwork | None
-    temperature: float = 1.0
-    description: dict[str, Any] = field(default_factory=dict)
-
-    def read(self, sequences: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Calibrated log-probabilities (n, labels + 1), the background last, and embeddings (n, 32).
-
-        Both strands give the same. Linear in letters. Raises ValueError for an oracle without a label.
-        """
-        if self.network is None:
-            raise ValueError("this oracle knows no label")
-        logits, embeddings = self.network.read(Strands.of(sequences))
-        return log_softmax(logits / self.temperature), embeddings
 
 
 def halves(train: pd.DataFrame, seed: int) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -223,36 +192,6 @@ def _shuffles(windows: pd.DataFrame, seed: int, split: str) -> list[str]:
     return dinucleotide_shuffle(windows["sequence"].tolist(), seed=derive_seed(seed, "background", split))
 
 
-def save_oracle(oracle: Oracle, folder: str | Path) -> None:
-    """Write model.safetensors and, once that is complete, oracle.json; each atomically."""
-    folder = Path(folder)
-    weights = {} if oracle.network is None else oracle.network.state_dict()
-    with beside(folder / WEIGHTS) as part:
-        save_file({name: tensor.contiguous() for name, tensor in weights.items()}, part)
-        part.chmod(0o644)  # safetensors writes for the owner alone
-    with beside(folder / DESCRIPTION) as part:
-        part.write_text(json.dumps(oracle.description, indent=1, sort_keys=True) + "\n")
-
-
-def load_oracle(folder: str | Path) -> Oracle:
-    """The oracle of a folder that ``train_oracle`` wrote. Raises UserError where a file is missing or broken."""
-    folder = Path(folder)
-    remedy = "Remove the folder so that the oracle is trained again."
-    try:
-        description = json.loads((folder / DESCRIPTION).read_text())
-        labels, width = description["labels"], description["settings"]["width"]
-        if not labels:
-            return Oracle([], None, description=description)
-        network = SequenceNetwork(len(labels) + 1, width)
-        network.load_state_dict(load_file(folder / WEIGHTS))
-        return Oracle(labels, network.eval(), description["temperature"], description)
-    except FileNotFoundError as error:
-        raise UserError(f"{error.filename or folder}: there is no such file.", remedy) from None
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        problem = str(error).splitlines()[0]
-        raise UserError(f"{folder} does not hold an oracle ({problem}).", remedy) from None
-
-
 def judge_sets(
     folder: str | Path, sets_parquet: str | Path, train_parquet: str | Path, *, seed: int, destination: str | Path
 ) -> None:
@@ -283,20 +222,6 @@ def _predicted(log_p: np.ndarray, labels: list[str]) -> pd.Series:
     if not labels:
         return pd.Series([None] * len(log_p), dtype="str")
     return pd.Series([labels[best] for best in log_p[:, :-1].argmax(axis=1)], dtype="str")
-
-
-def activity(log_p: np.ndarray, requested: list[str], labels: list[str]) -> np.ndarray:
-    """log p(requested label) - log p(background), (n,) float64, natural logarithm; every class counts the same.
-
-    Of ``all``, for sequences without a label: the labels together against the background. NaN for a label that the
-    oracle does not know.
-    """
-    columns = {label: log_p[:, number] for number, label in enumerate(labels)}
-    if labels:
-        columns[ALL] = np.logaddexp.reduce(log_p[:, :-1], axis=1)
-    unknown = np.full(len(log_p), np.nan)
-    own = [columns.get(label, unknown)[row] for row, label in enumerate(requested)]
-    return np.array(own, dtype=np.float64) - log_p[:, -1]
 
 
 def with_unseen_reference(sets: pd.DataFrame, train: pd.DataFrame, seed: int) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from diffusion_bert.evaluation.intervals import interval, resamples
-from diffusion_bert.oracle.fit import log_softmax
+from diffusion_bert.oracle.network import log_softmax
 from diffusion_bert.tables import ORACLE_PERFORMANCE, check
 
 BINS = 15  # of confidence, as in Guo et al. 2017
