@@ -1,6 +1,7 @@
 """Novelty against brute force, and generators that copy or collapse."""
 
 import time
+from collections import Counter
 
 import edlib
 import numpy as np
@@ -8,13 +9,14 @@ import pandas as pd
 import pytest
 from evaluation_cases import as_sets, complement, one_label, random_sequences, real, row, value, windows
 
+from diffusion_bert.evaluation import novelty
 from diffusion_bert.evaluation.comparison import compare
 from diffusion_bert.evaluation.novelty import (
     Library,
+    are_simple,
     canonical,
     evaluate_novelty,
     identity,
-    is_simple,
     near_duplicates,
     nearest,
 )
@@ -185,7 +187,24 @@ def test_sequences_of_few_words_cost_no_more_and_are_found():
     [("A" * 80, True), ("CA" * 40, True), ("ACGT", False), ("", False), ("A" * 20 + random_sequences(1, 1)[0], False)],
 )
 def test_simple_is_few_words_over_and_over(sequence, simple):
-    assert is_simple(sequence) == simple
+    assert are_simple([sequence]).tolist() == [simple]
+
+
+def test_simple_is_the_mean_number_of_a_word(monkeypatch):
+    """Against a count of words, sequence by sequence; lengths differ, and are looked at in several parts."""
+    monkeypatch.setattr(novelty, "CHUNK", 7)
+    generator = np.random.default_rng(5)
+    sequences = ["", "ACGTACGT", "ACGTACGTA", "NRN" * 9]
+    for repeats in range(60):
+        unit = "".join(generator.choice(list("ACGT"), 1 + repeats % 7))
+        sequences.append((unit * 40)[: 10 + repeats] + random_sequences(1, repeats, width=2 * repeats)[0])
+    expected = []
+    for sequence in sequences:
+        words = Counter(sequence[start : start + 9] for start in range(len(sequence) - 8))
+        expected.append(sum(n * n for n in words.values()) > 4 * words.total())
+    assert 5 < sum(expected) < 55
+    assert are_simple(sequences).tolist() == expected
+    assert are_simple([]).tolist() == []
 
 
 @pytest.mark.parametrize("sequences", [[], ["ACGT"], ["", ""], ["NNNN", "AC", "GT"]])

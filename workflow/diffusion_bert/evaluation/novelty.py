@@ -1,7 +1,6 @@
 """Novelty and diversity: is a sequence new, or a copy of training; is the set many sequences, or few over and over."""
 
 import tempfile
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pandas as pd
 from scipy import sparse
 
 from diffusion_bert.evaluation.intervals import Resamples, sums
-from diffusion_bert.evaluation.letters import reverse_complement
+from diffusion_bert.evaluation.letters import lengths_of, reverse_complement
 from diffusion_bert.evaluation.metrics.novelty import METRICS
 from diffusion_bert.evaluation.rows import Rows, compared, groups
 from diffusion_bert.evaluation.shared import longest_shared
@@ -25,6 +24,7 @@ FEWEST_LETTERS = 20
 FIRST, COMPANY = 100, 20  # see near_duplicates
 # How often a word of a sequence may stand in it, on average; where it is more, it is simple, as microsatellites are.
 MOST_REPEATS = 4.0
+CHUNK = 10_000  # sequences whose words are sorted at once
 
 
 def identity(query: str, target: str) -> float:
@@ -41,14 +41,33 @@ def identity(query: str, target: str) -> float:
     return max(0.0, 1 - edits / len(query))
 
 
-def is_simple(sequence: str) -> bool:
-    """Whether it says a few words (the 9-mers of SEEDING) over and over: the mean number of a word, at each place.
+def are_simple(sequences: Sequence[str]) -> np.ndarray:
+    """Whether each says a few words (the 9-mers of SEEDING) over and over: the mean number of a word, at each place.
 
     For a pair of such sequences an aligner takes steps by the square of that number: a second for a hundred of poly-A.
+    bool (n,). Linear in n; letters are told apart by their 7 bits of ASCII, so that nine of them are one number.
     """
-    size = SEEDING["k"]
-    words = Counter(sequence[start : start + size] for start in range(len(sequence) - size + 1))
-    return sum(n * n for n in words.values()) > MOST_REPEATS * words.total()
+    size, out = SEEDING["k"], np.zeros(len(sequences), dtype=bool)
+    for begin in range(0, len(sequences), CHUNK):
+        some = list(sequences[begin : begin + CHUNK])
+        places = np.maximum(lengths_of(some) - size + 1, 0)
+        longest = int(places.max(initial=0))
+        letters = np.frombuffer(
+            "".join(one.ljust(longest + size - 1) for one in some).encode("ascii", "replace"), dtype=np.uint8
+        )
+        letters = letters.reshape(len(some), -1)
+        words = np.zeros((len(some), longest), dtype=np.int64)
+        for shift in range(size):
+            words = words << 7 | letters[:, shift : shift + longest]
+        inside = np.arange(longest) < places[:, None]
+        row = np.repeat(np.arange(len(some)), places)
+        # Sorted within each row; what lies beyond a sequence's end is larger than any word, and so it is last.
+        words = np.sort(np.where(inside, words, np.iinfo(np.int64).max), axis=1)[inside]
+        first = np.flatnonzero(np.concatenate([[True], (words[1:] != words[:-1]) | (row[1:] != row[:-1])])[: len(row)])
+        number = np.diff(first, append=len(row))
+        squares = np.bincount(row[first], weights=number.astype(np.float64) ** 2, minlength=len(some))
+        out[begin : begin + len(some)] = squares > MOST_REPEATS * places
+    return out
 
 
 class Library:
@@ -57,8 +76,8 @@ class Library:
     def __init__(self, sequences: Sequence[str]):
         self.sequences = list(sequences)
         self._aligner = None
-        simple = [is_simple(sequence) for sequence in self.sequences]
-        self._simple = [row for row, one in enumerate(simple) if one]
+        simple = are_simple(self.sequences)
+        self._simple = np.flatnonzero(simple).tolist()
         self._simple = self._simple[:: max(len(self._simple) // FIRST, 1)]
         kept = [row for row, s in enumerate(self.sequences) if len(s) >= FEWEST_LETTERS and not simple[row]]
         if kept:
@@ -67,15 +86,16 @@ class Library:
                 path.write_text("".join(f">{row}\n{self.sequences[row]}\n" for row in kept))
                 self._aligner = mappy.Aligner(str(path), n_threads=1, **SEEDING)
 
-    def candidates(self, query: str, row: int | None = None) -> list[int]:
+    def candidates(self, query: str, simple: bool, row: int | None = None) -> list[int]:
         """Rows of the library that share a chain of seeds with the query, on either strand, without repeats.
 
-        Of a simple query (see is_simple) they are a hundred of the library's simple sequences, evenly through it.
-
-        row: the query's own row, where it is of the library. It is left out before the seeds are chained, since mappy
-        drops chains that are much weaker than the best, and none is better than that of a sequence with itself.
+        simple: what are_simple says of the query. If it is, the rows are a hundred of the library's simple sequences,
+        evenly through it. row: the query's own row, where it is of the library. It is left out before the seeds are
+        chained, since mappy drops chains that are much weaker than the best, and none is better than that of a sequence
+        with itself. What a query costs grows with the library, the more slowly the larger: 0.2 ms for 2,000 sequences
+        of 200 bp, 0.6 for 10,000, 0.9 for 40,000.
         """
-        if is_simple(query):
+        if simple:
             return [other for other in self._simple if other != row]
         if self._aligner is None or len(query) < FEWEST_LETTERS:
             return []
@@ -89,15 +109,15 @@ def nearest(queries: Sequence[str], library: Library) -> pd.DataFrame:
 
     The candidates are those that mappy finds and the one that shares the longest stretch, so that there is always
     one, and a copy or a long piece is never missed; a sequence that shares nothing but short words may have a nearer
-    neighbour than the one given. Linear in queries.
+    neighbour than the one given. Linear in queries; in the library, see Library.candidates.
     """
     forward = longest_shared(queries, library.sequences)
     backward = longest_shared([reverse_complement(query) for query in queries], library.sequences)
     shared = np.maximum(forward[0], backward[0])
     owner = np.where(backward[0] > forward[0], backward[1], forward[1])
     rows = []
-    for query, holder in zip(queries, owner.tolist(), strict=True):
-        candidates = dict.fromkeys([*([holder] if holder >= 0 else []), *library.candidates(query)])
+    for query, holder, simple in zip(queries, owner.tolist(), are_simple(queries).tolist(), strict=True):
+        candidates = dict.fromkeys([*([holder] if holder >= 0 else []), *library.candidates(query, simple)])
         scored = [(identity(query, library.sequences[row]), -row) for row in candidates]
         best = max(scored, default=(0.0, 1))
         rows.append((best[0], -best[1]))
@@ -117,21 +137,21 @@ def near_duplicates(sequences: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     counts = pd.Series(keys).value_counts()
     distinct = sorted(counts.index)
     row_of = {key: row for row, key in enumerate(distinct)}
-    pairs = []
+    simple, pairs = are_simple(distinct).tolist(), []
     # A hundred, evenly through the sorted list: large families are among them.
     few = list(range(0, len(distinct), max(len(distinct) // FIRST, 1)))
     place = {row: number for number, row in enumerate(few)}
     library = Library([distinct[row] for row in few])
     for row, key in enumerate(distinct):
-        pairs += [
-            (row, few[other]) for other in library.candidates(key, place.get(row)) if _near(key, distinct[few[other]])
-        ]
+        candidates = library.candidates(key, simple[row], place.get(row))
+        pairs += [(row, few[other]) for other in candidates if _near(key, distinct[few[other]])]
     company = np.bincount([other for _, other in pairs], minlength=len(distinct))
     settled = {row for row, other in pairs if company[other] > COMPANY}
     library = Library(distinct)
     for row, key in enumerate(distinct):
         if row not in settled:
-            pairs += [(row, other) for other in library.candidates(key, row) if _near(key, distinct[other])]
+            candidates = library.candidates(key, simple[row], row)
+            pairs += [(row, other) for other in candidates if _near(key, distinct[other])]
     ends = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     graph = sparse.coo_matrix((np.ones(ends.shape[1]), ends), shape=(len(distinct), len(distinct)))
     cluster = sparse.csgraph.connected_components(graph, directed=False)[1] if distinct else np.zeros(0, dtype=np.int64)
