@@ -56,10 +56,10 @@ def compare(frames: Mapping[tuple[str, str], pd.DataFrame]) -> tuple[pd.DataFram
     """
     parts, verdicts = [], []
     for (model, sampler), frame in frames.items():
-        unknown = sorted(set(frame["metric"]) - set(METRICS))
+        unknown = sorted(name for name in set(frame["metric"]) if name not in METRICS)
         if unknown:
             _LOG.info("%s, %s: unknown metrics are left out: %s", model, sampler, ", ".join(unknown))
-        frame = frame[frame["metric"].isin(list(METRICS))]
+        frame = frame[~frame["metric"].isin(unknown)]
         parts.append(frame.assign(model=model, sampler=sampler))
         for (metric, label), rows in frame.groupby(["metric", "label"], sort=False):
             verdicts.append({"model": model, "sampler": sampler, **_stand(METRICS[metric], label, rows)})

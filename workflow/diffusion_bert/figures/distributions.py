@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from diffusion_bert.figures import style
 
@@ -114,6 +115,20 @@ def draw_likelihood(sequences: pd.DataFrame, path: Path) -> None:
     ax.set_xlabel("bits a base under the model (lower: more expected); markers at the means")
     style.key(figure, sets)
     style.save(figure, path)
+
+
+def draw_densities(ax: Axes, frame: pd.DataFrame, column: str, sets: list[str]) -> None:
+    """The density of the column's values, a curve a set, over where all but the outermost 2 in a thousand lie."""
+    low, high = np.quantile(frame[column].to_numpy(float), [0.001, 0.999])
+    margin = 0.08 * (high - low) or 0.5
+    grid = np.linspace(low - margin, high + margin, 201)
+    for name in sets:
+        own = frame.loc[frame["set"] == name, column].to_numpy(float)
+        if len(own):
+            ax.plot(grid, smooth_density(own, grid), **_line(name))
+    ax.set_xlim(grid[0], grid[-1])
+    ax.set_ylim(bottom=0)
+    ax.set_yticks([])
 
 
 def smooth_density(values: np.ndarray, grid: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from diffusion_bert.figures import style
-from diffusion_bert.figures.distributions import smooth_density
+from diffusion_bert.figures.distributions import draw_densities
 
 # What a label is told from: words for readers, a sign that looks as its mark, and its colour.
 _AGAINST = {
@@ -39,7 +39,10 @@ def draw_function(sequences: pd.DataFrame, confusion: pd.DataFrame, performance:
     figure, axes = style.new_figure(rows + 1, columns, 9.6, sum(heights) + 0.3, gridspec_kw={"height_ratios": heights})
     sets = style.ordered(sequences["set"])
     for panel, ax in zip(panels, axes[:rows].flat, strict=False):
-        _densities(ax, sequences if panel == "all" else sequences[sequences["label"] == panel], sets)
+        frame = sequences if panel == "all" else sequences[sequences["label"] == panel]
+        draw_densities(ax, frame, "activity", sets)
+        ax.axvline(0, color="#cccccc", linewidth=1, zorder=0)
+        ax.set_xlabel("log p(label) - log p(background)")
         ax.set_title("all labels" if panel == "all" else panel)
     for ax in axes[:rows].flat[len(panels) :]:
         ax.axis("off")
@@ -55,30 +58,6 @@ def draw_function(sequences: pd.DataFrame, confusion: pd.DataFrame, performance:
     _success(figure.add_subplot(inner[0, 2] if len(names) > 1 else inner[0, :]), performance)
     style.key(figure, sets)
     style.save(figure, path)
-
-
-def _densities(ax: Axes, frame: pd.DataFrame, sets: list[str]) -> None:
-    values = frame["activity"].to_numpy(float)
-    low, high = np.quantile(values, [0.001, 0.999])
-    margin = 0.08 * (high - low) or 0.5
-    grid = np.linspace(low - margin, high + margin, 201)
-    for name in sets:
-        own = frame.loc[frame["set"] == name, "activity"].to_numpy(float)
-        if len(own):
-            strong = name in (style.GENERATED, style.CEILING)
-            ax.plot(
-                grid,
-                smooth_density(own, grid),
-                color=style.colour(name),
-                linestyle=style.line(name),
-                linewidth=2.0 if strong else 1.1,
-                zorder=3 if strong else 2,
-            )
-    ax.axvline(0, color="#cccccc", linewidth=1, zorder=0)
-    ax.set_xlim(grid[0], grid[-1])
-    ax.set_ylim(bottom=0)
-    ax.set_yticks([])
-    ax.set_xlabel("log p(label) - log p(background)")
 
 
 def _matrix(ax: Axes, confusion: pd.DataFrame, names: list[str], *, name_rows: bool) -> None:

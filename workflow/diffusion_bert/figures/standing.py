@@ -20,7 +20,7 @@ def draw_comparison(verdict: pd.DataFrame, path: Path) -> None:
     of all labels are drawn, and of those the metrics that separate floors from ceiling.
     """
     frame = verdict[(verdict["label"] == "all") & style.is_yes(verdict["separates"])].dropna(subset=["position"])
-    metrics = [name for name in METRICS if name in set(frame["metric"]) and not repeats(name)]
+    metrics = [name for name in METRICS.among(frame["metric"]) if not repeats(name)]
     if not metrics:
         style.say_nothing_to_draw(path, "No metric separates the floors from the ceiling on these sequences.")
         return

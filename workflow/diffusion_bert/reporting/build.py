@@ -32,6 +32,7 @@ _QUESTIONS = {
     "motifs": ("Motifs", "Does it carry the right motifs, in the right places?"),
     "discovery": ("Motifs discovered", "Which motifs show when none is given, and are they the real ones?"),
     "function": ("Function", "Does a judge that no generator has seen take it for what was asked for?"),
+    "predictors": ("Predictors", "Do predictors made elsewhere say of it what they say of real sequences?"),
     "likelihood": ("Likelihood", "Does the model know more than a Markov chain, and does it generate what it knows?"),
     "novelty": ("Novelty", "Is it new, or copied from training?"),
     "discrimination": ("Discriminability", "Can it be told from real sequences, and by what?"),
@@ -98,9 +99,7 @@ def build_report(output: Path, *, inputs: Inputs, config: Mapping, title: str, c
             versions=_versions(),
             methods=methods(config, summary, markov, numbers),
             metrics=[
-                metric
-                for metric in METRICS.values()
-                if any(metric.name in set(f["metric"]) for f in evaluations.values())
+                METRICS[name] for name in METRICS.among(name for f in evaluations.values() for name in f["metric"])
             ],
             question_titles={name: titles[0] for name, titles in _QUESTIONS.items()},
         )

@@ -21,7 +21,7 @@ def write_multiqc(comparison: pd.DataFrame, path: Path) -> None:
     out.
     """
     rows = comparison[(comparison["label"] == "all") & (comparison["set"] == style.GENERATED)].dropna(subset=["value"])
-    names = [name for name in METRICS if name in set(rows["metric"]) and not repeats(name)]
+    names = [name for name in METRICS.among(rows["metric"]) if not repeats(name)]
     table = rows.assign(Sample=rows["model"] + " / " + rows["sampler"]).pivot(
         index="Sample", columns="metric", values="value"
     )[names]

@@ -8,6 +8,8 @@ A floor made from the held-out windows themselves shares some of their propertie
 shuffle has exactly the GC content of its window. It is no floor for the metrics of such a property (``kept_by``).
 """
 
+from collections.abc import Iterable, Iterator, Mapping
+
 from diffusion_bert.evaluation.metrics import (
     composition,
     discovery,
@@ -18,6 +20,7 @@ from diffusion_bert.evaluation.metrics import (
     likelihood,
     motifs,
     novelty,
+    predictors,
 )
 from diffusion_bert.evaluation.metrics.metric import Metric
 
@@ -32,6 +35,33 @@ _OF_QUESTION = {
     "likelihood": likelihood.METRICS,
     "grammar": grammar.METRICS,
 }
-QUESTIONS = tuple(_OF_QUESTION)
+QUESTIONS = (*_OF_QUESTION, predictors.QUESTION)
 
-METRICS: dict[str, Metric] = {metric.name: metric for metrics in _OF_QUESTION.values() for metric in metrics}
+
+class Metrics(Mapping[str, Metric]):
+    """Name -> Metric. Goes through the metrics that every run has; those of a predictor, whose name is the user's, are
+    known too when asked for."""
+
+    def __init__(self, metrics: Iterable[Metric]):
+        self._stated = {metric.name: metric for metric in metrics}
+
+    def __getitem__(self, name: str) -> Metric:
+        found = self._stated.get(name) or predictors.metric(name)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stated)
+
+    def __len__(self) -> int:
+        return len(self._stated)
+
+    def among(self, names: Iterable[str]) -> list[str]:
+        """Those of the names that are metrics, each once: in the order stated here, then predictors' as they come."""
+        known = [name for name in dict.fromkeys(names) if name in self]
+        place = {name: number for number, name in enumerate(self._stated)}
+        return sorted(known, key=lambda name: place.get(name, len(place)))
+
+
+METRICS = Metrics(metric for metrics in _OF_QUESTION.values() for metric in metrics)
