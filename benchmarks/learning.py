@@ -1,0 +1,174 @@
+"""Who learns most from the same windows in the same CPU time: test bits a base, in one run of
+
+- ours: a model with the default settings, trained as the workflow trains it, or with some of them changed (VARIANTS);
+- the original's objective on the same network: times from .15 to .9 only, no weights, AdamW at 1e-3, no strands turned;
+- the LSTM of as many parameters, the learned baseline of the evaluation;
+- the best Markov chain: order, prior and pooling chosen on validation, both strands counted.
+
+    python benchmarks/learning.py results/splits [--minutes 12] [--seeds 1] [--learners ours lstm markov ...]
+        [--windows 1000] [--passes 16] [--keep FOLDER]
+
+The splits are those of a finished run (``snakemake windows`` is enough), for example of config/human_tf or
+config/yeast. Seconds are of the process, one thread: other work on the machine does not count, but that it slows caches
+and clocks does. Each learner first takes a few steps to see how many it may take, so that its learning rate ends at 0
+with its time; the seconds that it took in fact stand in the table. Bits are those of test windows drawn at random, the
+same for all: exact for LSTM and chain, an upper bound for diffusion models, estimated without bias from ``--passes``
+masks a window. ``less`` is the mean difference from the chain of the same windows, with the standard error of that
+mean; all of several seeds are in the table.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
+
+from diffusion_bert.baseline.folder import load_lstm
+from diffusion_bert.baseline.train import train_lstm
+from diffusion_bert.diffusion import stratified_times
+from diffusion_bert.evaluation.markov import fit_best_markov
+from diffusion_bert.likelihood import bits_per_base
+from diffusion_bert.seeds import derive_seed
+from diffusion_bert.settings import load_config
+from diffusion_bert.tables import WINDOWS, read_parquet
+from diffusion_bert.training.checkpoints import load_model_folder
+from diffusion_bert.training.train import train
+
+SCHEMA = Path(__file__).resolve().parents[1] / "workflow" / "schemas" / "config.schema.json"
+TRIED = 30  # steps that tell what one costs
+VALIDATION_WINDOWS = 500
+
+ORIGINAL = "original objective"
+# What differs from the defaults.
+VARIANTS = {
+    "ours": {},
+    ORIGINAL: {
+        "weighting": {"kind": "unweighted"},
+        "optimizer": "adamw",
+        "learning_rate": 0.001,
+        "reverse_complement": False,
+    },
+    "adamw": {"optimizer": "adamw"},
+    "exact weights": {"weighting": {"kind": "elbo"}},
+    "unweighted": {"weighting": {"kind": "unweighted"}},
+    "one strand": {"reverse_complement": False},
+    "batch 64": {"batch_size": 64},
+    "convolutions only": {"architecture": {"dilations": [1, 2, 4], "attention_layers": 0}},
+    "bert": {"backbone": "bert"},
+    "3-mers": {"tokenizer": {"kind": "kmers", "k": 3}},
+    "bpe": {"tokenizer": {"kind": "bpe"}},
+    "spans": {"masking": {"kind": "span"}},
+}
+
+
+def settings_of(changes: dict) -> dict:
+    """A model's settings with all defaults filled in."""
+    config = {"split": {"by": "fraction"}, "sequences": {"files": [{"source": "windows.tsv"}]}, "samplers": {"any": {}}}
+    return load_config(config | {"models": {"it": {"steps": TRIED, **changes}}}, [], SCHEMA)["models"]["it"]
+
+
+def in_time(learn: Callable[[int], None], seconds: float) -> float:
+    """Call ``learn`` with as many steps as fit into the seconds of the process; how many it took."""
+    costs = []
+    for steps in (TRIED, 3 * TRIED):
+        began = time.process_time()
+        learn(steps)
+        costs.append(time.process_time() - began)
+    a_step = max(1e-6, (costs[1] - costs[0]) / (2 * TRIED))
+    began = time.process_time()
+    learn(max(TRIED, round((seconds - max(0.0, costs[0] - TRIED * a_step)) / a_step)))
+    return time.process_time() - began
+
+
+def learn_model(name: str, splits: Path, seed: int, seconds: float, folder: Path) -> float:
+    """Train a diffusion model into the folder."""
+    settings = {**settings_of(VARIANTS[name]), "validation_windows": VALIDATION_WINDOWS}
+
+    def narrow(n: int, floor: float, generator=None):
+        return 0.15 + 0.75 * stratified_times(n, 0.0, generator)
+
+    as_published = (
+        patch("diffusion_bert.training.train.stratified_times", narrow) if name == ORIGINAL else nullcontext()
+    )
+
+    def learn(steps: int) -> None:
+        # Validations, which cost as well, are twenty in all whatever the number of steps.
+        of_now = {**settings, "steps": steps, "epochs": None, "minutes": None, "validate_every": None}
+        if steps <= 3 * TRIED:
+            of_now["validate_every"] = steps
+        train(splits / "train.parquet", splits / "validation.parquet", of_now, seed, folder, threads=1)
+
+    with as_published:
+        return in_time(learn, seconds)
+
+
+def learn_lstm(splits: Path, windows: int, parameters: int, seed: int, seconds: float, folder: Path) -> float:
+    """Train the LSTM into the folder, the same way."""
+
+    def learn(steps: int) -> None:
+        epochs = steps * 32 / windows
+        paths = splits / "train.parquet", splits / "validation.parquet"
+        train_lstm(*paths, epochs=epochs, parameters=parameters, seed=seed, folder=folder, threads=1)
+
+    return in_time(learn, seconds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("splits", type=Path)
+    parser.add_argument("--minutes", type=float, default=12.0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--learners", nargs="+", default=["markov", "lstm", "ours", ORIGINAL])
+    parser.add_argument("--windows", type=int, default=1000)
+    parser.add_argument("--passes", type=int, default=16)
+    parser.add_argument("--parameters", type=int, default=700_000, help="of the LSTM, at most")
+    parser.add_argument("--keep", type=Path, help="where the models stay")
+    arguments = parser.parse_args()
+    unknown = sorted(set(arguments.learners) - {"markov", "lstm", *VARIANTS})
+    if unknown:
+        parser.error(f"unknown learner {unknown[0]!r}; there are markov, lstm, {', '.join(VARIANTS)}")
+
+    split = {
+        name: read_parquet(arguments.splits / f"{name}.parquet", WINDOWS) for name in ("train", "validation", "test")
+    }
+    test = split["test"].sample(min(arguments.windows, len(split["test"])), random_state=0)
+    sequences, labels = test["sequence"].tolist(), test["label"].tolist()
+    print(f"{len(split['train']):,} training windows, {len(test):,} of {len(split['test']):,} test windows", flush=True)
+    began = time.process_time()
+    chain, candidates = fit_best_markov(split["train"], split["validation"], list(range(9)))
+    of_chain = chain.bits_per_base(sequences, labels)
+    order = int(candidates.loc[candidates["chosen"] == "yes", "order"].iloc[0])
+    print(f"{'learner':<20} {'seed':>4} {'CPU-s':>6} {'bits a base':>11} {'less than the chain':>24}", flush=True)
+
+    def line(name: str, seed: int | str, seconds: float, bits: np.ndarray) -> None:
+        less = of_chain - bits
+        error = less.std(ddof=1) / len(less) ** 0.5
+        print(
+            f"{name:<20} {seed:>4} {seconds:>6.0f} {bits.mean():>11.4f} {less.mean():>14.4f} +- {error:.4f}", flush=True
+        )
+
+    if "markov" in arguments.learners:
+        line(f"markov, order {order}", "-", time.process_time() - began, of_chain)
+    with tempfile.TemporaryDirectory() as scratch:
+        for seed in arguments.seeds:
+            for name in arguments.learners:
+                folder = (arguments.keep or Path(scratch)) / f"{name.replace(' ', '_')}_{seed}"
+                seconds, own = 60 * arguments.minutes, derive_seed(seed, name)
+                if name == "lstm":
+                    took = learn_lstm(arguments.splits, len(split["train"]), arguments.parameters, own, seconds, folder)
+                    line(name, seed, took, load_lstm(folder).bits_per_base(sequences, labels))
+                elif name != "markov":
+                    took = learn_model(name, arguments.splits, own, seconds, folder)
+                    bits, _ = bits_per_base(load_model_folder(folder), sequences, labels, samples=arguments.passes)
+                    line(name, seed, took, bits)
+
+
+if __name__ == "__main__":
+    main()
