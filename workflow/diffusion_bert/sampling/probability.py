@@ -39,9 +39,10 @@ def bits_under_sampler(
 ) -> np.ndarray:
     """-log2 p(sequence | label, length) / bases under the sampler, (n,) float64; inf where truncation cuts it off.
 
-    sequences: of A, C, G, T. sampler: the config's settings of a sampler, every key given but ``template``; temperature,
-    truncation and guidance count. Orders that toss coins (random, ancestral) follow the order that the seed draws; the
-    mean over seeds bounds the sampler's own bits from above. The others use the seed for ties within 1e-6 alone.
+    sequences: of A, C, G, T. sampler: the config's settings of a sampler, every key given but ``template``;
+    temperature, truncation and guidance count. Orders that toss coins (random, ancestral) follow the order that the
+    seed draws; the mean over seeds bounds the sampler's own bits from above. The others use the seed for ties within
+    1e-6 alone.
 
     Cost: a forward pass of all sequences for each step, up to the number of tokens; with classifier-free guidance two.
 
@@ -55,7 +56,7 @@ def bits_under_sampler(
         )
     tokenizer = denoiser.tokenizer
     if any(tokenizer.layout(len(sequence)) is None for sequence in sequences):
-        raise ValueError("with BPE a sequence has many spellings, and its probability is not known")
+        raise ValueError("with BPE a sequence has many spellings: no exact probability")
     bits = np.full(len(sequences), np.nan)
     for batch in batches([len(sequence) for sequence in sequences], batch_size):
         predictor = Predictor(denoiser, [labels[i] for i in batch], len(sequences[batch[0]]), settings.guidance)
