@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 from diffusion_bert.backbones.load import build_model
 from diffusion_bert.sampling.generate import generate
 from diffusion_bert.sampling.order import ORDERS
+from diffusion_bert.sampling.settings import DEFAULTS
 from diffusion_bert.tokens import BaseTokenizer
 from diffusion_bert.training.checkpoints import Denoiser
 
@@ -45,7 +46,7 @@ def sampler(order: str, steps: int) -> dict:
     refine = {"passes": 0, "threshold": None, "fraction": None, "steps": 1}
     draw = {"temperature": 1.0, "top_p": TOP_P, "top_k": None, "guidance": 0.0, "entropy_budget": 0.0}
     remask = {"strategy": None, "eta": 0.0}
-    return {"order": order, "steps": steps, **draw, "remask": remask, "refine": refine}
+    return {**DEFAULTS, "order": order, "steps": steps, **draw, "remask": remask, "refine": refine}
 
 
 @torch.inference_mode()

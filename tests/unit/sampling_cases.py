@@ -20,13 +20,14 @@ PLAIN = {
     "guidance": 0.0,
     "remask": {"strategy": None, "eta": 0.1},
     "refine": {"passes": 0, "threshold": None, "fraction": None, "steps": 8},
+    "guide": {"method": None, "scorer": "oracle", "candidates": 4, "strength": 1.0, "resamplings": 4},
 }
 
 
 def settings(refine: dict | None = None, **changes) -> dict:
     """A sampler's settings: the plain ones with these changes."""
-    remask = {**PLAIN["remask"], **changes.pop("remask", {})}
-    return {**PLAIN, **changes, "remask": remask, "refine": {**PLAIN["refine"], **(refine or {})}}
+    inner = {key: {**PLAIN[key], **changes.pop(key, {})} for key in ("remask", "guide")}
+    return {**PLAIN, **changes, **inner, "refine": {**PLAIN["refine"], **(refine or {})}}
 
 
 def chi_square(observed: np.ndarray, probabilities: np.ndarray) -> float:

@@ -64,6 +64,7 @@ def test_it_makes_what_the_library_makes(model, tmp_path):
         table=tmp_path / "y.parquet",
         filtered=tmp_path / "y.filters.tsv",
         collapsed=None,
+        name="command",
     )
     for suffix in ("fasta", "parquet", "filters.tsv"):
         assert (tmp_path / f"out/x.{suffix}").read_bytes() == (tmp_path / f"y.{suffix}").read_bytes()
@@ -98,6 +99,20 @@ def test_the_defaults_are_those_of_the_config():
     sampler = defaults(schema["samplers"]["additionalProperties"])
     assert sampler == {**settings.DEFAULTS, "template": None}
     assert defaults(schema["generate"]["properties"]["filters"]) == filters.DEFAULTS
+
+
+def test_a_guide(model, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "command_score.py").write_text(
+        "def f(sequences, labels):\n    return [s.count('C') for s in sequences]\n"
+    )
+    options = [str(model), str(tmp_path / "x"), "--length", "12", "--number", "4", "--likelihood-samples", "2"]
+    assert main([*options, "--set", "guide.method=smc", "--guide", str(tmp_path)]) == 1
+    assert "there is no such file" in capsys.readouterr().err
+    scored = ["--set", "guide.method=best_of", "guide.scorer=command_score:f", "guide.candidates=3", "--name", "ours"]
+    assert main([*options, *scored]) == 0
+    assert read_fasta(tmp_path / "x.fasta")["description"].str.contains(" sampler=ours ").all()
 
 
 def test_settings_are_put_in_where_they_belong():

@@ -9,13 +9,16 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sampling_cases import FALSE_ALARM, chi_square, sequence_counts
 from sampling_cases import settings as sampler
-from toy_models import LabelModel, as_denoiser
+from toy_models import LabelModel, all_sequences, as_denoiser, markov_model
 from toy_settings import SETTINGS
 from toy_windows import windows
 
 from diffusion_bert.backbones.load import build_model
 from diffusion_bert.errors import UserError
+from diffusion_bert.oracle.folder import Oracle, load_oracle, save_oracle
+from diffusion_bert.oracle.network import SequenceNetwork
 from diffusion_bert.reproducible import reproducible
 from diffusion_bert.sampling import run as module
 from diffusion_bert.sampling.collapse import COLLAPSE
@@ -162,6 +165,33 @@ def test_filters_hold_and_are_counted(data, tmp_path):
     assert told["homopolymer"] > 0
 
 
+@pytest.mark.parametrize(
+    "filters", [{"forbidden": ["GAC", "CTY"]}, {"max_homopolymer": 1, "gc": [0.25, 0.5]}], ids=["patterns", "bounds"]
+)
+def test_what_passes_has_the_law_of_the_model_given_that_it_passes(data, tmp_path, monkeypatch, filters):
+    """Filters are exact constraints: nothing is mended, what fails is drawn anew from the start."""
+    model = as_denoiser(markov_model())
+    model.settings["weights_sha256"] = "toy"
+    monkeypatch.setattr(module, "load_model_folder", lambda folder: model)
+    given = {**filters, "keep_duplicates": True, "attempts": 200}
+    # One base a step, as in ancestral with many.
+    changes = {"labels": {None: 2500}, "length": 4, "sampler": {"order": "random", "steps": 4}, "likelihood_samples": 2}
+    none = {"train": None, "test": None, "collapsed": None, "kept": None}
+    monkeypatch.setattr(module, "_BATCH", 2500)
+    made = run(data, tmp_path, **changes, **none, filters=given)
+    assert len(made) == 2500
+    failed = module.Filters.from_settings({**FILTERS, **given}).failed
+    every = all_sequences(4)
+    law = np.exp(model.model.log_prob(every))
+    passes = np.array([failed(sequence) is None for sequence in every])
+    drawn = sequence_counts(made["sequence"], 4)
+    assert chi_square(drawn, np.where(passes, law, 0) / law[passes].sum()) > FALSE_ALARM
+    assert chi_square(drawn, np.where(passes, law**0.8, 0) / (law[passes] ** 0.8).sum()) < 1e-6
+    # What it costs: draws for each sequence that passes are 1 / (the probability to pass).
+    told = counts(tmp_path)
+    assert told["drawn"] / told["made"] == pytest.approx(1 / law[passes].sum(), rel=0.08)
+
+
 def test_duplicates_are_drawn_again_until_nothing_new_is_left(data, tmp_path, caplog):
     """There are 16 sequences of 2 bp: 12 can be had, over both labels together, and 30 cannot."""
     few = run(data, tmp_path / "few", length=2, filters={"attempts": 200}, labels={"a": 8, "b": 4})
@@ -269,7 +299,7 @@ def test_other_settings_take_nothing_of_what_is_kept(data, tmp_path, monkeypatch
 
 def test_other_code_or_another_model_takes_nothing_of_what_is_kept(data, tmp_path, monkeypatch):
     run(data, tmp_path)
-    monkeypatch.setattr(module, "_code", lambda: ["another"])
+    monkeypatch.setattr(module, "_code", lambda guided: ["another"])
     counted = Counted(monkeypatch)
     run(data, tmp_path)
     assert counted.drawn == 30
@@ -358,3 +388,87 @@ def test_without_windows_there_must_be_a_length(data, tmp_path):
     made = run(data, tmp_path, **none, length=12, labels={None: 2, "b": 3})
     assert made["name"].tolist() == ["seq_000000", "seq_000001", "b_000000", "b_000001", "b_000002"]
     assert not (tmp_path / "collapse.tsv").exists()
+
+
+# A guide
+
+
+def oracle_in(folder, kind="guide", seed=3, labels=("a", "b")):
+    torch.manual_seed(seed)
+    labels = list(labels)
+    description = {"oracle": kind, "labels": labels, "settings": {"width": 8}, "temperature": 0.1}
+    save_oracle(Oracle(labels, SequenceNetwork(len(labels) + 1, 8).eval(), 0.1, description), folder)
+    return folder
+
+
+GUIDED = {
+    "best_of": {"guide": {"method": "best_of", "candidates": 5}},
+    "smc": {"guide": {"method": "smc", "candidates": 5, "strength": 4.0}},
+}
+
+
+def said(folder, made):
+    log_p = load_oracle(folder).read(made["sequence"].tolist())[0]
+    return np.mean([row[["a", "b"].index(label)] - row[2] for row, label in zip(log_p, made["label"], strict=True)])
+
+
+@pytest.mark.parametrize("method", GUIDED)
+def test_a_guided_run_is_cut_into_shards_killed_and_enlarged_like_any_other(data, tmp_path, monkeypatch, method):
+    guide = oracle_in(tmp_path / "guide")
+    changes = {"length": 20, "sampler": GUIDED[method], "filters": {"max_homopolymer": 3}, "guide": guide}
+    plain = run(data, tmp_path / "plain", length=20, filters={"max_homopolymer": 3})
+    whole = run(data, tmp_path / "whole", **changes)
+    assert said(guide, whole) > said(guide, plain) + 0.1
+    given = arguments(data, tmp_path / "parts", **changes)
+    shared = {key: given[key] for key in given if key not in ("fasta", "table", "filtered", "collapsed", "kept")}
+    tables = [tmp_path / f"{shard}.parquet" for shard in range(3)]
+    for shard, table in enumerate(tables):
+        generate_shard(**shared, shard=shard, shards=3, table=table, kept=tmp_path / "parts/draws" / f"{shard}.jsonl")
+    generate_run(**given, shards=tables)
+    assert content(tmp_path / "parts") == content(tmp_path / "whole")
+    counted = Counted(monkeypatch)
+    large = run(data, tmp_path / "whole", number=36, **changes)
+    assert counted.drawn < 12
+    assert large.set_index("name").loc[whole["name"]].equals(whole.set_index("name"))
+    counted.drawn = 0
+    run(data, tmp_path / "whole", **{**changes, "guide": oracle_in(tmp_path / "another", seed=4)})
+    assert counted.drawn >= 30  # another guide takes nothing of what is kept
+
+
+def test_a_function_of_the_users_that_changes_takes_nothing_of_what_is_kept(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    changes = {"length": 20, "sampler": {"guide": {"method": "best_of", "candidates": 8, "scorer": "run_score:f"}}}
+    (tmp_path / "run_score.py").write_text("def f(sequences, labels):\n    return [s.count('G') for s in sequences]\n")
+    plain = run(data, tmp_path / "plain", length=20)
+    made = run(data, tmp_path, **changes)
+    assert made["sequence"].str.count("G").mean() > plain["sequence"].str.count("G").mean() + 1
+    counted = Counted(monkeypatch)
+    run(data, tmp_path, **changes)
+    assert counted.drawn == 0
+    (tmp_path / "run_score.py").write_text("def f(sequences, labels):\n    return [s.count('GC') for s in sequences]\n")
+    run(data, tmp_path, **changes)
+    assert counted.drawn == 30
+
+
+def test_what_may_not_guide_is_refused_before_anything_is_drawn(data, tmp_path, monkeypatch):
+    counted = Counted(monkeypatch)
+    guided = {"length": 20, "sampler": GUIDED["smc"]}
+    with pytest.raises(UserError, match="holds the oracle judge, and only the guide may steer"):
+        run(data, tmp_path, **guided, guide=oracle_in(tmp_path / "judge", "judge"))
+    with pytest.raises(UserError, match="label b: the oracle guide, which is to guide, does not know it; it knows a"):
+        run(data, tmp_path, **guided, guide=oracle_in(tmp_path / "guide", labels=["a"]))
+    with pytest.raises(UserError, match="is to guide, but sampler.guide.method is null"):
+        run(data, tmp_path, length=20, guide=tmp_path / "guide")
+    with pytest.raises(UserError, match="scorer is oracle, but no oracle is given"):
+        run(data, tmp_path, **guided)
+    assert counted.drawn == 0
+
+
+def test_headers_name_the_sampler(data, tmp_path):
+    made = run(data, tmp_path, length=20, name="mine")
+    told = read_fasta(tmp_path / "s.fasta")["description"]
+    row = made.iloc[0]
+    assert told[0] == f"label={row['label']} seed={row['seed']} sampler=mine bits_per_base={row['bits_per_base']:.4f}"
+    run(data, tmp_path, length=20)
+    assert "sampler" not in read_fasta(tmp_path / "s.fasta")["description"][0]

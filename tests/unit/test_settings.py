@@ -20,6 +20,7 @@ from diffusion_bert.settings import (
     published_backbones,
     read_track_sheet,
     runs,
+    scorer_file,
 )
 from diffusion_bert.tokens import BaseTokenizer
 
@@ -72,6 +73,17 @@ def test_steps_and_minutes_stand_instead_of_epochs(tmp_path):
     assert (config["models"]["b"]["steps"], config["models"]["b"]["epochs"]) == (None, 3)
 
 
+def test_the_file_of_a_function_in_the_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "package").mkdir()
+    for name in ("package/__init__.py", "package/module.py", "oracle.py"):
+        (tmp_path / name).touch()
+    assert scorer_file("package.module:f") == "package/module.py"
+    assert scorer_file("package:f") == "package/__init__.py"
+    assert scorer_file("elsewhere.module:f") is None
+    assert scorer_file("oracle") is None
+
+
 def test_defaults_are_not_shared_between_entries(tmp_path):
     config = load(tmp_path, GOOD.replace("s: {}", "s: {}\n  t: {}"))
     config["samplers"]["s"]["refine"]["passes"] = 9
@@ -93,6 +105,22 @@ def test_defaults_are_not_shared_between_entries(tmp_path):
             "s: {order: entropy, remask: {strategy: capped}}",
             ["samplers.s.remask", "only the ancestral", "line"],
         ),
+        (
+            "s: {}",
+            "s: {order: entropy_bounded, guide: {method: smc}}",
+            ["line 10", "samplers.s.guide.method is smc, but the order is entropy_bounded", "best_of"],
+        ),
+        (
+            "s: {}",
+            "s: {remask: {strategy: capped}, guide: {method: smc}}",
+            ["line 10", "samplers.s.remask masks again what particles were scored by"],
+        ),
+        (
+            "s: {}",
+            "s: {guide: {method: best_of}}\nevaluation: {oracle: null}",
+            ["line 10", "samplers.s.guide.scorer is oracle, but evaluation.oracle is null", "package.module:function"],
+        ),
+        ("s: {}", "s: {guide: {scorer: judge}}", ["samplers.s.guide.scorer is 'judge'", "oracle"]),
         ("a: {}", "a/b: {}", ["'a/b'", "names folders"]),
         ("s: {}", "s: {refine: {passes: 1}}", ["samplers.s.refine needs threshold or fraction", "line 10"]),
         ("test: [chr3]", "test: []", ["split.test names no chromosome", "split.by: fraction"]),
@@ -443,3 +471,26 @@ def test_variants_need_a_genome(tmp_path):
     text = text.replace("split: {validation: [chr2], test: [chr3]}", "split: {by: fraction}")
     text += "sequences: {files: [{source: a.tsv}]}\nscore: {variants: [{name: a, source: a.vcf}]}\n"
     assert "score.variants is given, but there is no genome" in message(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("predictor", "said"),
+    [
+        (
+            "{}",
+            "line 11: evaluation.predictors.mpra needs entry_point (a function) or scores (a table), one of the two",
+        ),
+        ("{entry_point: 'a:b', scores: a.tsv}", "evaluation.predictors.mpra needs entry_point"),
+        ("{scores: 'https://x.org/a.tsv'}", "evaluation.predictors.mpra.scores is https://x.org/a.tsv, but a table is"),
+        (
+            "{scores: a.tsv, conda: e.yaml}",
+            "evaluation.predictors.mpra.conda is given, but a table needs no environment",
+        ),
+        ("{entry_point: a.b}", "evaluation.predictors.mpra.entry_point is 'a.b', expected text that matches"),
+        ("{score: a.tsv}", "Did you mean scores?"),
+    ],
+)
+def test_predictors_are_a_function_or_a_table(tmp_path, predictor, said):
+    assert said in message(tmp_path, GOOD + f"evaluation: {{predictors: {{mpra: {predictor}}}}}\n")
+    config = load(tmp_path, GOOD + "evaluation: {predictors: {a: {entry_point: 'a.b:c'}, b: {scores: a.csv}}}\n")
+    assert config["evaluation"]["predictors"]["a"] == {"entry_point": "a.b:c", "scores": None, "conda": None}

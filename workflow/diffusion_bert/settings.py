@@ -508,6 +508,9 @@ def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
             yield place, f"generate.runs.{model} names the sampler {sampler} twice. Remove one."
     if "library" in config:
         yield from _library_problems(config)
+    for name, predictor in config["evaluation"]["predictors"].items():
+        for text in _predictor_problems(f"evaluation.predictors.{name}", predictor):
+            yield ("evaluation", "predictors", name), text
     if config["models"] and not labelled(config):
         yield (
             ("models",),
@@ -555,6 +558,51 @@ def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
                 f"samplers.{name}.remask is set, but its order is {sampler['order']}, and only the ancestral order "
                 "remasks. Remove order or remask.",
             )
+        yield from _guide_problems(name, config)
+
+
+def _guide_problems(name: str, config: Config) -> Iterator[tuple[Place, str]]:
+    """What a sampler's guide asks for and cannot have."""
+    sampler, key = config["samplers"][name], f"samplers.{name}.guide"
+    guide, place = sampler["guide"], ("samplers", name, "guide")
+    if guide["method"] is None:
+        return
+    if guide["scorer"] == "oracle" and config["evaluation"]["oracle"] is None:
+        yield (
+            place,
+            f"{key}.scorer is oracle, but evaluation.oracle is null, so none is trained. "
+            "Remove evaluation.oracle: null, or name a function as scorer (package.module:function).",
+        )
+    if guide["method"] == "smc" and sampler["order"] == "entropy_bounded":
+        yield (
+            place,
+            f"{key}.method is smc, but the order is entropy_bounded, which has no steps known ahead at which "
+            "particles could be compared. Choose another order, or method: best_of.",
+        )
+    if guide["method"] == "smc" and sampler["remask"]["strategy"] is not None:
+        yield (
+            place,
+            f"{key}.method is smc, but samplers.{name}.remask masks again what particles were scored by. "
+            "Remove remask, or choose method: best_of.",
+        )
+
+
+def scorer_file(entry: str) -> str | None:
+    """The file of a function's module (package.module:function), where it lies in the working folder."""
+    module = Path(*entry.partition(":")[0].split("."))
+    for file in (module.with_suffix(".py"), module / "__init__.py"):
+        if ":" in entry and file.is_file():
+            return str(file)
+    return None
+
+
+def _predictor_problems(key: str, predictor: Mapping[str, Any]) -> Iterator[str]:
+    if (predictor["entry_point"] is None) == (predictor["scores"] is None):
+        yield f"{key} needs entry_point (a function) or scores (a table), one of the two. Set one of them."
+    elif is_remote(predictor["scores"] or ""):
+        yield f"{key}.scores is {predictor['scores']}, but a table is read from here. Download it, and give its path."
+    elif predictor["scores"] is not None and predictor["conda"] is not None:
+        yield f"{key}.conda is given, but a table needs no environment. Remove conda."
 
 
 def _library_problems(config: Config) -> Iterator[tuple[Place, str]]:

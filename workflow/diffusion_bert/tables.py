@@ -261,14 +261,19 @@ def read_tsv(path: str | Path, columns: Columns) -> pd.DataFrame:
     return check(frame, columns, str(path))
 
 
-def write_fasta(frame: pd.DataFrame, path: str | Path) -> None:
-    """Write SEQUENCES rows as FASTA: ``>name label=... seed=... bits_per_base=...``, one line a sequence."""
+def write_fasta(frame: pd.DataFrame, path: str | Path, sampler: str | None = None) -> None:
+    """Write SEQUENCES rows as FASTA: ``>name label=... seed=... sampler=... bits_per_base=...``, one line a sequence.
+
+    What is null is left out; sampler: the name of the one that made them all.
+    """
     frame = check(frame, SEQUENCES, str(path))
     with written_beside(path) as part, part.open("w") as handle:
         for row in frame.itertuples(index=False):
             fields = [row.name, f"label={row.label}"]
             if not pd.isna(row.seed):
                 fields.append(f"seed={row.seed}")
+            if sampler is not None:
+                fields.append(f"sampler={sampler}")
             if not pd.isna(row.bits_per_base):
                 fields.append(f"bits_per_base={row.bits_per_base:.4f}")
             handle.write(f">{' '.join(fields)}\n{row.sequence}\n")

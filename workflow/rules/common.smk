@@ -26,6 +26,7 @@ from diffusion_bert.settings import (
     published_backbones,
     read_track_sheet,
     runs,
+    scorer_file,
 )
 
 # Files below this folder are made by simulate_data, not brought by the user.
@@ -65,6 +66,7 @@ try:
     GENERATED = runs(config)
     RUNS = GENERATED + external_runs(config)
     EXTERNAL = config["external"]
+    PREDICTORS = config["evaluation"]["predictors"]
     LABELLED = labelled(config)
     BACKBONES = published_backbones(config)
     if TRACKS:
@@ -77,6 +79,11 @@ try:
             **{f"external.{name}.source": entry["source"] for name, entry in config["external"].items()},
             **{f"samplers.{name}.template": sampler["template"] for name, sampler in config["samplers"].items()},
             "evaluation.motifs.file": config["evaluation"]["motifs"]["file"],
+            **{
+                f"evaluation.predictors.{name}.{key}": entry[key]
+                for name, entry in config["evaluation"]["predictors"].items()
+                for key in ("scores", "conda")
+            },
         },
         made=SIMULATION,
     )
@@ -97,6 +104,7 @@ wildcard_constraints:
     model="|".join(map(re.escape, [*config["models"], *EXTERNAL])),
     sampler="|".join(map(re.escape, [*config["samplers"], "external"])),
     external="|".join(map(re.escape, EXTERNAL)) or "none",
+    predictor="|".join(map(re.escape, PREDICTORS)) or "none",
 
 
 def code(rule):

@@ -21,5 +21,7 @@ with reported(snakemake.log[0]), bar("generating", "sequence") as progress:
         collapsed=snakemake.output.collapse,
         kept=Path(snakemake.params.kept),
         shards=snakemake.input.shards,
+        guide=Path(snakemake.input.guide[0]).parent if snakemake.input.guide else None,
+        name=snakemake.wildcards.sampler,
         progress=progress,
     )

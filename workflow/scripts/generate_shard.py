@@ -22,5 +22,6 @@ with reported(snakemake.log[0]), bar("generating", "sequence") as progress:
         ),
         table=snakemake.output[0],
         kept=Path(snakemake.params.kept),
+        guide=Path(snakemake.input.guide[0]).parent if snakemake.input.guide else None,
         progress=progress,
     )

@@ -44,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 filtered=output.with_name(output.name + ".filters.tsv"),
                 collapsed=output.with_name(output.name + ".collapse.tsv") if options.train else None,
                 kept=output.with_name(output.name + ".draws") / "all.jsonl" if options.keep_draws else None,
+                guide=options.guide,
+                name=options.name,
                 progress=progress,
             )
     except UserError as error:
@@ -75,6 +77,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="settings of the sampler, as in the config: steps=32 order=entropy refine.passes=2 refine.threshold=0.1",
     )
+    add("--guide", type=Path, help="an oracle's folder, that of the guide: --set guide.method=smc is steered by it")
+    add("--name", default="command", help="of the sampler, for the headers of OUTPUT.fasta (default command)")
     add("--forbid", nargs="+", default=[], metavar="SITE", help="restriction enzymes or IUPAC patterns, both strands")
     add("--max-homopolymer", type=int, help="longest run of one base, bp")
     add("--gc", type=float, nargs=2, metavar=("LOW", "HIGH"), help="share of G and C")

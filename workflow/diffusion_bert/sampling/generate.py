@@ -2,17 +2,19 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pandas as pd
 import torch
 
 from diffusion_bert.errors import UserError
+from diffusion_bert.sampling.guide import Scorer, candidate_seeds, drawn_by_weight, particles
 from diffusion_bert.sampling.lengths import Lengths
 from diffusion_bert.sampling.predict import Predictor
 from diffusion_bert.sampling.refine import refine
 from diffusion_bert.sampling.reverse import fill, fill_remasking, revealed_fractions
-from diffusion_bert.sampling.settings import Sampler
+from diffusion_bert.sampling.settings import SMC, Sampler
 from diffusion_bert.sampling.templates import Spelling, check_template
 from diffusion_bert.seeds import derive_seed
 from diffusion_bert.tables import SEQUENCES, check
@@ -32,6 +34,7 @@ def generate(
     sampler: Mapping[str, Any],
     seed: int,
     templates: Sequence[str] | None = None,
+    scorer: Scorer | None = None,
     batch_size: int = 64,
     first_index: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -42,7 +45,9 @@ def generate(
     table). lengths: bp. templates: an IUPAC template for each sequence, of its length (``templates``). sampler: the
     config's settings of a sampler, every key given but ``template``. first_index: the number of the first sequence, so
     that a job that makes sequences 500 to 999 makes those and no others: a sequence is a function of (denoiser, label,
-    length, template, sampler, seed, its number), whatever the batches, up to float rounding of the forward pass.
+    length, template, sampler, scorer, seed, its number), whatever the batches, up to float rounding of the forward
+    pass. scorer: what a sampler with a guide is steered by (``guide``). batch_size: rows of a forward pass, candidates
+    counted each; those of one sequence stay together.
     progress: called with (sequences done, sequences in all) after each batch.
 
     Lengths are exact whatever the tokenizer; for BPE see ``lengths``.
@@ -56,7 +61,7 @@ def generate(
     sequences = [""] * len(labels)
     done = 0
     for batch, made in in_batches(
-        denoiser, labels, lengths, settings, seeds=seeds, templates=templates, batch_size=batch_size
+        denoiser, labels, lengths, settings, seeds=seeds, templates=templates, scorer=scorer, batch_size=batch_size
     ):
         for i, sequence in zip(batch, made, strict=True):
             sequences[i] = sequence
@@ -87,6 +92,7 @@ def in_batches(
     *,
     seeds: Sequence[int],
     templates: Sequence[str] | None = None,
+    scorer: Scorer | None = None,
     batch_size: int = 64,
 ) -> Iterator[tuple[list[int], list[str]]]:
     """The sequences of ``generate``, batch by batch: (which of those asked for, their DNA).
@@ -98,6 +104,13 @@ def in_batches(
     if templates is not None and [len(template) for template in templates] != list(lengths):
         raise ValueError("each sequence needs a template of its length")
     denoiser.tokenizer.label_tokens(labels)
+    guide = settings.guide
+    if guide.method is None:
+        scorer = None
+    elif scorer is None:
+        raise ValueError("a sampler with a guide needs a scorer")
+    else:
+        scorer.check(labels)
     _check_lengths(lengths, denoiser)
     for template in dict.fromkeys(templates or []):
         check_template(template, "the template")
@@ -107,18 +120,21 @@ def in_batches(
         spellings = {kind: Spelling(law, denoiser.tokenizer, kind) for kind in dict.fromkeys(templates or [])}
     # What the sequences of a batch share: the length in bp, or the number of tokens where the length does not say it.
     shared = list(lengths) if law is None else _numbers_of_tokens(law, spellings, lengths, templates, seeds)
-    for batch in batches(shared, batch_size):
+    candidates = 1 if scorer is None else guide.candidates
+    for batch in batches(shared, max(1, batch_size // candidates)):
+        rows = [i for i in batch for _ in range(candidates)]
         predictor = Predictor(
             denoiser,
-            [labels[i] for i in batch],
-            lengths[batch[0]] if law is None else [lengths[i] for i in batch],
+            [labels[i] for i in rows],
+            lengths[batch[0]] if law is None else [lengths[i] for i in rows],
             settings.guidance,
             law,
             None if law is None else shared[batch[0]],
-            None if templates is None else [templates[i] for i in batch],
+            None if templates is None else [templates[i] for i in rows],
             spellings,
         )
-        yield batch, _generate_batch(predictor, settings, [seeds[i] for i in batch])
+        scored = None if scorer is None else partial(_scores, scorer, predictor, [labels[i] for i in rows])
+        yield batch, _generate_batch(predictor, settings, [seeds[i] for i in batch], scored)
     if law is not None and law.fallbacks:
         log.info(
             "%d times top_k and top_p left a sequence no way to end at its length: that step drew from all tokens",
@@ -206,18 +222,39 @@ def _check_lengths(lengths: Sequence[int], denoiser: Denoiser) -> None:
             )
 
 
+def _scores(scorer: Scorer, predictor: Predictor, labels: list[str | None], tokens: torch.Tensor) -> torch.Tensor:
+    """Of each row of tokens (n, L), without masks: (n,) float64."""
+    sequences = predictor.denoiser.tokenizer.decode(tokens.cpu().numpy())
+    return torch.as_tensor(scorer(sequences, labels), device=tokens.device)
+
+
 @torch.inference_mode()
-def _generate_batch(predictor: Predictor, sampler: Sampler, seeds: list[int]) -> list[str]:
-    keys = torch.tensor(seeds, dtype=torch.int64, device=predictor.device)
+def _generate_batch(
+    predictor: Predictor, sampler: Sampler, seeds: list[int], scores: Callable[[torch.Tensor], torch.Tensor] | None
+) -> list[str]:
+    """A sequence for each seed. scores: with a guide, of the tokens of all candidates, the predictor's rows."""
+    candidates = 1 if scores is None else sampler.guide.candidates
+    rows = torch.tensor(candidate_seeds(seeds, candidates), dtype=torch.int64, device=predictor.device)
+    keys = rows[::candidates]
     masked = predictor.fixed < 0
     tokens = predictor.fixed.masked_fill(masked, predictor.mask_id)
     schedule = predictor.denoiser.schedule
     fractions = revealed_fractions(schedule, sampler.steps, predictor.device)
-    if sampler.remask.strategy is None:
-        tokens = fill(tokens, masked, predictor, sampler, fractions, keys, round_=0)
+    smc = scores is not None and sampler.guide.method == SMC
+    if smc:
+        by_sequence = (len(seeds), candidates)
+        tokens, log_weights = particles(
+            tokens, masked, predictor, sampler, fractions, rows, keys, lambda x: scores(x).view(by_sequence)
+        )
+    elif sampler.remask.strategy is None:
+        tokens = fill(tokens, masked, predictor, sampler, fractions, rows, round_=0)
     else:
-        tokens = fill_remasking(tokens, masked, predictor, sampler, fractions, keys)
+        tokens = fill_remasking(tokens, masked, predictor, sampler, fractions, rows)
     if sampler.refine.passes:
         fractions = revealed_fractions(schedule, sampler.refine.steps, predictor.device)
-        tokens = refine(tokens, predictor, sampler, fractions, keys)
+        tokens = refine(tokens, predictor, sampler, fractions, rows)
+    if scores is not None:
+        last = scores(tokens).view(len(seeds), candidates)
+        best = drawn_by_weight(log_weights + sampler.guide.strength * last, keys) if smc else last.argmax(1)
+        tokens = tokens[torch.arange(len(seeds), device=tokens.device) * candidates + best]
     return predictor.denoiser.tokenizer.decode(tokens.cpu().numpy())

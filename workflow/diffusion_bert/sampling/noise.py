@@ -16,9 +16,12 @@ LENGTH = 2  # of a token, where tokens differ in it
 COUNT = 3  # how many tokens a sequence has
 LAYOUT = 4  # lengths of tokens, masked ones too, where a template must be spelled; new in each step
 REMASK = 5  # which tokens are masked again or revealed, where they may be masked again; new in each step
-# As DRAW and LENGTH, in steps between which tokens may be masked again; new in each step.
+# As DRAW and LENGTH, in steps between which tokens may be masked again or particles chosen; new in each step.
 REDRAW = 6
 RELENGTH = 7
+RESAMPLE = 8  # which particles live on; one number a sequence and comparison
+# Stands as the pass (see ``step_of``) of draws that are only scored.
+GUESSED = -1
 
 
 def _signed(value: int) -> int:

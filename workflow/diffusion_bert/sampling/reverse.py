@@ -6,6 +6,8 @@ steps that reveal something to the next. 1,000 steps on 200 tokens then cost abo
 the result is that of 1,000 steps.
 """
 
+from collections.abc import Callable, Sequence
+
 import torch
 
 from diffusion_bert.diffusion import Schedule
@@ -58,30 +60,74 @@ def fill(
     """
     tokens, masked = tokens.clone(), masked.clone()
     length = tokens.shape[1]
-    order = sampler.reveals()
     order_noise = uniforms(seeds, length, purpose=ORDER, round_=round_)
     noise = [uniforms(seeds, length, purpose=purpose, round_=round_) for purpose in (DRAW, LENGTH)]
+    stage = dense(*planned(sampler, masked, fractions, order_noise))
+    advance(tokens, masked, stage, order_noise, predictor, sampler, seeds, lambda number: noise, step_of(round_, 0))
+    return tokens
+
+
+def planned(
+    sampler: Sampler, masked: torch.Tensor, fractions: torch.Tensor, order_noise: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The step of each reveal, (B, L) int64, and which of the L exist, bool: those of the masked positions, or, where
+    the order looks at predictions, of the first, second, ... token to be revealed, whichever it will be."""
+    order = sampler.reveals()
     if isinstance(order, Planned):
-        stage = dense(order.plan(masked, fractions, order_noise), masked)
-    else:
-        # Known ahead is only the step of the first, second, ... token that will be revealed, whichever it will be.
-        stage = dense(*slots(masked, fractions))
+        return order.plan(masked, fractions, order_noise), masked
+    return slots(masked, fractions)
+
+
+def advance(
+    tokens: torch.Tensor,
+    masked: torch.Tensor,
+    stage: torch.Tensor,
+    order_noise: torch.Tensor,
+    predictor: Predictor,
+    sampler: Sampler,
+    seeds: torch.Tensor,
+    noise: Callable[[int], Sequence[torch.Tensor]],
+    first: int,
+) -> None:
+    """Reveal stage after stage, in place: tokens, masked (B, L).
+
+    stage (B, L) int64: the number, from 0, of the stage in which what ``planned`` tells of is revealed, none of a row
+    empty; -1 for what stays masked. noise: of a stage's number, the uniform numbers (B, L) for tokens and for their
+    lengths. first: the number of the first stage among all steps of all passes.
+    """
+    order = sampler.reveals()
+    bounded = isinstance(order, EntropyBounded)
     number = 0
-    while masked.any():
+    while True:
         now = stage == number
-        rows = masked.any(1).nonzero()[:, 0]
+        rows = (masked if bounded else now).any(1).nonzero()[:, 0]
+        if not len(rows):
+            return
         if isinstance(order, Planned):
             chosen = now[rows]
             log_probs = predictor(tokens, rows, chosen)
         else:
             hidden = masked[rows]
             log_probs = predictor(tokens, rows, hidden)
-            bounded = isinstance(order, EntropyBounded)
             counts = order.allowed(log_probs, hidden) if bounded else now[rows].sum(1)
             chosen = order.choose(log_probs, hidden, counts, order_noise[rows])
             log_probs = log_probs[chosen[hidden]]
-        _reveal(tokens, masked, predictor, sampler, rows, chosen, log_probs, *noise, seeds, step_of(round_, number))
+        _reveal(tokens, masked, predictor, sampler, rows, chosen, log_probs, *noise(number), seeds, first + number)
         number += 1
+
+
+def completed(
+    tokens: torch.Tensor, masked: torch.Tensor, predictor: Predictor, sampler: Sampler, seeds: torch.Tensor, step: int
+) -> torch.Tensor:
+    """What the sequences might become: all masked tokens drawn at once, from one forward pass. Returns new tokens
+    (B, L). step: a number that no other draw has."""
+    tokens, masked = tokens.clone(), masked.clone()
+    rows = masked.any(1).nonzero()[:, 0]
+    if len(rows):
+        chosen = masked[rows]
+        noise = [uniforms(seeds, tokens.shape[1], purpose=purpose, round_=step) for purpose in (REDRAW, RELENGTH)]
+        log_probs = predictor(tokens, rows, chosen)
+        _reveal(tokens, masked, predictor, sampler, rows, chosen, log_probs, *noise, seeds, step)
     return tokens
 
 

@@ -24,6 +24,7 @@ from diffusion_bert.sampling.collapse import COLLAPSE, collapse, warnings
 from diffusion_bert.sampling.draws import DRAWS, Draw, Draws
 from diffusion_bert.sampling.filters import Filters
 from diffusion_bert.sampling.generate import UNLABELLED, in_batches
+from diffusion_bert.sampling.scorers import scorer_of
 from diffusion_bert.sampling.settings import Sampler
 from diffusion_bert.sampling.templates import read_templates
 from diffusion_bert.seeds import derive_seed
@@ -54,8 +55,9 @@ class Run:
 
     sampler: the config's settings, ``template`` (a FASTA file or None) among them. filters: the config's. seed: of the
     run. likelihood_samples: passes of the bound on each sequence's likelihood. kept: a file for the draws (``draws``),
-    or None. training: columns ``label, sequence``, for the collapse alarm, or None for none. progress: called with
-    (sequences drawn, sequences asked for) after each batch; without it the log tells.
+    or None. training: columns ``label, sequence``, for the collapse alarm, or None for none. guide: the folder of the
+    oracle that a sampler may ask for, or None. progress: called with (sequences drawn, sequences asked for) after each
+    batch; without it the log tells.
     Raises UserError for settings that will not do, before the model is loaded.
     """
 
@@ -69,14 +71,24 @@ class Run:
         likelihood_samples: int,
         kept: Path | None = None,
         training: pd.DataFrame | None = None,
+        guide: str | Path | None = None,
         progress: Callable[[int, int], None] | None = None,
     ):
         settings = {key: value for key, value in sampler.items() if key != "template"}
         self.sampler, self.filters = Sampler.from_settings(settings), Filters.from_settings(filters)
         self.templates = None if sampler["template"] is None else read_templates(sampler["template"])
         self.seed, self.samples, self.training, self.progress = seed, likelihood_samples, training, progress
+        guided = self.sampler.guide.method is not None
+        if guide is not None and not guided:
+            raise UserError(
+                f"The oracle in {guide} is to guide, but sampler.guide.method is null.",
+                "Set it to best_of or smc, or give no oracle.",
+            )
+        self.scorer = scorer_of(self.sampler.guide.scorer, guide) if guided else None
         self.denoiser = load_model_folder(model)
-        identity = [self.denoiser.settings["weights_sha256"], self.denoiser.labels, settings, seed, _code()]
+        identity = [self.denoiser.settings["weights_sha256"], self.denoiser.labels, settings, seed, _code(guided)]
+        if self.scorer is not None:
+            identity.append(self.scorer.identity)
         self.draws = Draws(kept, json.dumps(identity), likelihood_samples)
         self.warned: set[str] = set()
 
@@ -124,6 +136,7 @@ class Run:
             self.sampler,
             seeds=[self.seed_of(draw) for draw in new],
             templates=None if self.templates is None else [draw.template for draw in new],
+            scorer=self.scorer,
             batch_size=_BATCH,
         )
         for batch, made in parts:
@@ -277,6 +290,8 @@ def generate_run(
     collapsed: str | Path | None,
     kept: Path | None = None,
     shards: Sequence[str | Path] = (),
+    guide: str | Path | None = None,
+    name: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Generate, filter, bound the likelihood of each sequence under the model; write FASTA and tables.
@@ -286,13 +301,15 @@ def generate_run(
     of the model have equal shares; without train there must be a length or a template, and there is no alarm.
     sampler, number, labels, length, filters: as in the config. Written: fasta; table (SEQUENCES); filtered (FILTERED);
     collapsed (COLLAPSE), unless None. kept: a file for draws, from which a killed run goes on. shards: what
-    ``generate_shard`` wrote for the same settings; nothing is drawn that is in there.
+    ``generate_shard`` wrote for the same settings; nothing is drawn that is in there. guide: the folder of the oracle
+    for a sampler with ``guide.scorer: oracle``. name: of the sampler, for the FASTA's headers.
 
     Raises UserError for what cannot be made, and where not one sequence passes the filters.
     """
     with reproducible():
         run, first = _planned(
-            model, train, test, sampler, number, labels, length, filters, likelihood_samples, seed, kept, progress
+            *(model, train, test, sampler, number, labels, length, filters, likelihood_samples, seed, kept, guide),
+            progress,
         )
         for path in shards:
             run.draws.take_table(read_parquet(path, DRAWS))
@@ -312,7 +329,7 @@ def generate_run(
         if collapsed is not None:
             write_tsv(alarms, collapsed, COLLAPSE)
         write_parquet(frame, table, SEQUENCES)
-        write_fasta(frame, fasta)
+        write_fasta(frame, fasta, sampler=name)
 
 
 def generate_shard(
@@ -331,13 +348,15 @@ def generate_shard(
     seed: int,
     table: str | Path,
     kept: Path,
+    guide: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """The part of ``generate_run`` that looks at one sequence at a time, for every ``shards``-th sequence from number
     ``shard`` on: the draws until each passes the filters, with bounds on the likelihood, as a DRAWS table."""
     with reproducible():
         run, first = _planned(
-            model, train, test, sampler, number, labels, length, filters, likelihood_samples, seed, kept, progress
+            *(model, train, test, sampler, number, labels, length, filters, likelihood_samples, seed, kept, guide),
+            progress,
         )
         first = first[shard::shards]
         chosen = run.passing(first)
@@ -364,6 +383,7 @@ def _planned(
     likelihood_samples: int,
     seed: int,
     kept: Path | None,
+    guide: str | Path | None,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[Run, list[Draw]]:
     """The run, and the first draw of each sequence."""
@@ -376,6 +396,7 @@ def _planned(
         likelihood_samples=likelihood_samples,
         kept=kept,
         training=windows,
+        guide=guide,
         progress=progress,
     )
     held_out = None if test is None else read_parquet(test, WINDOWS)["label"]
@@ -427,10 +448,11 @@ def share_out(number: int, weights: Mapping[str, int]) -> dict[str, int]:
     return {label: count for label, count in counts.items() if count}
 
 
-def _code() -> list[str]:
+def _code(guided: bool) -> list[str]:
     """Of the code that draws and scores, so that nothing is kept over a change of it."""
     package = Path(__file__).resolve().parents[1]
-    return [code_digest(package / file, package.parent) for file in ("sampling/generate.py", "likelihood.py")]
+    files = ["sampling/generate.py", "likelihood.py", *(["sampling/scorers.py"] if guided else [])]
+    return [code_digest(package / file, package.parent) for file in files]
 
 
 class _Progress:

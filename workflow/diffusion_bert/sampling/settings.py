@@ -30,8 +30,10 @@ DEFAULTS: dict[str, Any] = {
     "guidance": 0.0,
     "remask": {"strategy": None, "eta": 0.02},
     "refine": {"passes": 0, "threshold": None, "fraction": None, "steps": 8},
+    "guide": {"method": None, "scorer": "oracle", "candidates": 8, "strength": 1.0, "resamplings": 8},
 }
 STRATEGIES = ("capped", "rescaled", "confidence")
+BEST_OF, SMC = METHODS = ("best_of", "smc")
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,24 @@ class Remasking:
 
 
 @dataclass(frozen=True)
+class Guide:
+    """How a scorer steers (``guide``). method: one of METHODS, or None for not at all. scorer: ``oracle``, or the place
+    of a function, package.module:function. candidates: of one sequence, the particles of smc. Of smc alone: strength,
+    of the tilt exp(strength x score); resamplings, how often on the way particles are scored."""
+
+    method: str | None
+    scorer: str
+    candidates: int
+    strength: float
+    resamplings: int
+
+
+@dataclass(frozen=True)
 class Sampler:
     """How sequences are drawn from a denoiser. order: a name in ``ORDERS``. steps: of the reverse process, in equal
     pieces of time. entropy_budget: bits, of the entropy-bounded order, which has no use for steps. temperature, top_p,
-    top_k: see ``draw``. guidance: strength w of classifier-free guidance. remask: in the first pass."""
+    top_k: see ``draw``. guidance: strength w of classifier-free guidance. remask: in the first pass. guide: a scorer's.
+    """
 
     order: str
     steps: int
@@ -58,6 +74,7 @@ class Sampler:
     guidance: float
     remask: Remasking
     refine: Refinement
+    guide: Guide
 
     def reveals(self) -> Planned | Scored:
         """The order itself."""
@@ -69,8 +86,10 @@ class Sampler:
         _check_keys(settings, cls, "sampler")
         _check_keys(settings["refine"], Refinement, "sampler.refine")
         _check_keys(settings["remask"], Remasking, "sampler.remask")
+        _check_keys(settings["guide"], Guide, "sampler.guide")
         refine, remask = Refinement(**settings["refine"]), Remasking(**settings["remask"])
-        sampler = cls(**{**settings, "refine": refine, "remask": remask})
+        guide = Guide(**settings["guide"])
+        sampler = cls(**{**settings, "refine": refine, "remask": remask, "guide": guide})
         if sampler.order not in ORDERS:
             raise UserError(f"sampler.order is {sampler.order!r}.", f"Choose one of {', '.join(ORDERS)}.")
         _check(_whole(sampler.steps, 1), "sampler.steps", sampler.steps, "a whole number of at least 1")
@@ -136,7 +155,40 @@ class Sampler:
                 "say which tokens are re-masked.",
                 "Set one of them and leave the other null, or set passes: 0.",
             )
+        _check_guide(sampler)
         return sampler
+
+
+def _check_guide(sampler: Sampler) -> None:
+    guide = sampler.guide
+    _check(
+        guide.method is None or guide.method in METHODS,
+        "sampler.guide.method",
+        guide.method,
+        f"one of {', '.join(METHODS)}, or null",
+    )
+    _check(isinstance(guide.scorer, str), "sampler.guide.scorer", guide.scorer, "oracle, or package.module:function")
+    for key in ("candidates", "resamplings"):
+        value = getattr(guide, key)
+        _check(_whole(value, 1), f"sampler.guide.{key}", value, "a whole number of at least 1")
+    _check(
+        _number(guide.strength) and 0 <= guide.strength < float("inf"),
+        "sampler.guide.strength",
+        guide.strength,
+        "a number of at least 0",
+    )
+    if guide.method == SMC and sampler.order == "entropy_bounded":
+        raise UserError(
+            "sampler.guide.method is smc, but sampler.order is entropy_bounded, which has no steps known ahead at "
+            "which particles could be compared.",
+            "Choose another order, or method: best_of.",
+        )
+    if guide.method == SMC and sampler.remask.strategy is not None:
+        raise UserError(
+            "sampler.guide.method is smc, and sampler.remask is set: what particles were scored by would be masked "
+            "again.",
+            "Leave remask.strategy null, or choose method: best_of.",
+        )
 
 
 def _check_keys(settings: Mapping[str, Any], kind: type, where: str) -> None:

@@ -1,0 +1,55 @@
+"""A sampler that is guided depends on its scorer, and no other does."""
+
+
+def needed(workflow, sampler, *arguments):
+    return workflow.stale(f"results/sequences/small/{sampler}/sequences.fasta", *arguments)
+
+
+def test_the_guide_is_trained_for_the_sampler_that_asks_for_it_and_the_judge_never(fresh):
+    fresh.edit(
+        samplers__steered={"steps": 4, "guide": {"method": "smc", "candidates": 2}},
+        samplers__mine={"steps": 4, "guide": {"method": "best_of", "scorer": "scores.gc:share"}},
+        generate__runs={"small": ["ancestral", "steered", "mine"]},
+    )
+    assert "train_oracle" not in needed(fresh, "ancestral")
+    assert needed(fresh, "steered")["train_oracle"] == 1
+    text = fresh.run("results/sequences/small/steered/sequences.fasta", "--dry-run", "--quiet", "host").stdout
+    assert "results/oracles/guide/model.safetensors" in text
+    assert "oracles/judge" not in text
+    assert "train_oracle" not in needed(fresh, "mine")
+    fresh.edit(generate__shards=2)
+    assert needed(fresh, "steered").items() >= {"generate_shard": 2, "train_oracle": 1}.items()
+
+
+def test_a_guide_that_is_not_trained_is_told_of(fresh):
+    fresh.edit(samplers__ancestral={"guide": {"method": "smc"}}, evaluation__oracle=None)
+    done = fresh.run("--dry-run", check=False)
+    assert done.returncode != 0
+    assert "samplers.ancestral.guide.scorer is oracle, but evaluation.oracle is null" in done.stdout
+
+
+FUNCTION = "def share(sequences, labels):\n    return [sequence.count('G') for sequence in sequences]\n"
+
+
+def test_a_function_of_the_users_that_changes(edited):
+    (edited.folder / "scores").mkdir()
+    (edited.folder / "scores/gc.py").write_text(FUNCTION)
+    guided = {"method": "best_of", "candidates": 4, "scorer": "scores.gc:share"}
+    edited.edit(samplers__mine={"steps": 4, "guide": guided}, generate__runs={"small": ["mine"]})
+    edited.run("sequences")
+    assert edited.stale("sequences") == {}
+    header = (edited.folder / "results/sequences/small/mine/sequences.fasta").read_text().split("\n")[0]
+    assert " sampler=mine " in header
+    (edited.folder / "scores/gc.py").write_text(FUNCTION.replace("'G'", "'GC'"))
+    assert edited.stale("sequences") == {"generate_sequences": 1}
+
+
+def test_a_guide_that_changes(edited):
+    edited.edit(
+        samplers__steered={"steps": 4, "guide": {"method": "smc", "candidates": 2}},
+        generate__runs={"small": ["ancestral", "steered"]},
+    )
+    edited.run("sequences")
+    assert edited.stale("sequences") == {}
+    edited.edit(evaluation__oracle__width=6)
+    assert edited.stale("sequences") == {"train_oracle": 1, "generate_sequences": 1}
