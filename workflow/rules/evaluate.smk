@@ -7,6 +7,8 @@ if config["evaluation"]["discovery"]:
     QUESTIONS.append("discovery")
 if config["evaluation"]["oracle"]:
     QUESTIONS.append("function")
+if PREDICTORS:
+    QUESTIONS.append("predictors")
 if "simulate" in config:
     QUESTIONS.append("grammar")
 # What a model is before its first step depends on these of its settings alone.

@@ -53,6 +53,7 @@ rule draw_run:
         function_sequences=f"{RUN}/function_sequences.tsv" if "function" in QUESTIONS else [],
         function_confusion=f"{RUN}/function_confusion.tsv" if "function" in QUESTIONS else [],
         oracle_performance="results/oracles/judge/performance.tsv" if "function" in QUESTIONS else [],
+        predictors_sequences=f"{RUN}/predictors_sequences.tsv" if PREDICTORS else [],
         grammar=f"{RUN}/grammar.tsv" if "simulate" in config else [],
     output:
         **{

@@ -6,7 +6,16 @@ from pathlib import Path
 import pandas as pd
 
 from diffusion_bert.errors import reported
-from diffusion_bert.figures import agreement, discovery, discrimination, distributions, function, motif_pairs, standing
+from diffusion_bert.figures import (
+    agreement,
+    discovery,
+    discrimination,
+    distributions,
+    function,
+    motif_pairs,
+    predictors,
+    standing,
+)
 
 with reported(snakemake.log[0]):
     table = {name: pd.read_csv(path, sep="\t") for name, path in snakemake.input.items() if str(path).endswith(".tsv")}
@@ -25,5 +34,7 @@ with reported(snakemake.log[0]):
     if "function_sequences" in table:
         judged, judge = table["function_confusion"], table["oracle_performance"]
         function.draw_function(table["function_sequences"], judged, judge, out.function)
+    if "predictors_sequences" in table:
+        predictors.draw_predictors(table["predictors_sequences"], out.predictors)
     if "grammar" in table:
         standing.draw_grammar(table["grammar"], out.grammar)

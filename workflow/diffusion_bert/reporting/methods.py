@@ -184,6 +184,13 @@ def _evaluation(config: Mapping, markov: pd.DataFrame | None, numbers: Mapping) 
             "distances extrapolated to infinite samples (Chong and Forsyth 2020) and unbiased maximum mean "
             "discrepancies (Binkowski et al. 2018)."
         )
+    asked = ""
+    if settings.get("predictors"):
+        names = _series(list(settings["predictors"]), "and")
+        asked = (
+            f" Scores of predictors made elsewhere ({names}) were compared by their means and by their Wasserstein "
+            "distance to those of training windows."
+        )
     size = f"{numbers['compared']:,} sequences a set" if numbers.get("compared") else "equal numbers"
     intervals = (
         f" with 95 % intervals from {settings['bootstrap']} bootstrap samples" if settings.get("bootstrap") else ""
@@ -199,10 +206,10 @@ def _evaluation(config: Mapping, markov: pd.DataFrame | None, numbers: Mapping) 
         )
     return (
         f"Generated sequences were compared to training windows in composition, k-mers, motifs ({motifs}), likeness to "
-        f"training sequences, and likelihood, label by label, at {size}{intervals}.{discovered}{judge} Every metric "
-        "stands between a ceiling (held-out test windows against training windows) and floors: dinucleotide shuffles "
-        f"of the test windows (Altschul and Erickson 1985), {chain}, and uniform random bases. A metric takes part in "
-        f"the verdict only where it separates floors from ceiling.{peer}"
+        f"training sequences, and likelihood, label by label, at {size}{intervals}.{discovered}{judge}{asked} "
+        "Every metric stands between a ceiling (held-out test windows against training windows) and floors: "
+        f"dinucleotide shuffles of the test windows (Altschul and Erickson 1985), {chain}, and uniform random bases. A "
+        f"metric takes part in the verdict only where it separates floors from ceiling.{peer}"
     )
 
 
