@@ -16,7 +16,7 @@ from diffusion_bert.errors import UserError
 from diffusion_bert.reporting import markup, strips
 from diffusion_bert.reporting.build import build_report
 from diffusion_bert.reporting.inputs import Inputs, read_table
-from diffusion_bert.reporting.methods import methods
+from diffusion_bert.reporting.methods import guided, methods
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 REPORT = Path(__file__).parents[2] / "workflow" / "report"
@@ -103,6 +103,9 @@ def test_an_empty_table_is_one_clear_message(tmp_path):
         read_table(tmp_path / "x.tsv")
 
 
+GUIDE = {"scorer": "oracle", "candidates": 5, "strength": 1.5, "resamplings": 4}
+
+
 def test_methods_are_filled_in_for_labelled_sequences_too():
     config = {
         "seed": 7,
@@ -116,6 +119,8 @@ def test_methods_are_filled_in_for_labelled_sequences_too():
             "s": {"order": "left_to_right", "steps": 10, "guidance": 2.0, "top_k": 3, "refine": {"passes": 2}},
             "e": {"order": "entropy_bounded", "entropy_budget": 2.5, "template": "t.fa"},
             "r": {"steps": 9, "remask": {"strategy": "capped", "eta": 0.1}},
+            "g": {"steps": 9, "guide": {**GUIDE, "method": "smc"}},
+            "f": {"steps": 9, "guide": {**GUIDE, "method": "best_of", "scorer": "mine:f"}},
         },
     }
     said = " ".join(methods(config, None, None, {}))
@@ -129,9 +134,31 @@ def test_methods_are_filled_in_for_labelled_sequences_too():
         "e (unmasking as many positions of least entropy at once as 2.5 bits allow, temperature 1, top-p 1, within the "
         "IUPAC templates of t.fa)",
         "in 9 steps, temperature 1, top-p 1, masking drawn bases again on the way (ReMDM, capped, eta 0.1))",
+        "steered by the score of the guide (sequential Monte Carlo, Singhal et al. 2025, 5 particles, strength 1.5)",
+        "the best of 5 candidates by the score of the function mine:f",
+        "The guide is a convolutional classifier",
     ):
         assert words in said
     assert "None" not in said
+    del config["samplers"]["g"]
+    assert "The guide is" not in " ".join(methods(config, None, None, {}))
+
+
+def test_the_verdict_says_which_runs_were_guided_and_what_is_no_evidence_then():
+    samplers = {
+        "plain": {"guide": {**GUIDE, "method": None}},
+        "g": {"guide": {**GUIDE, "method": "smc"}},
+        "f": {"guide": {**GUIDE, "method": "best_of", "scorer": "mine:f"}},
+    }
+    config = {"samplers": samplers}
+    runs = [("m", sampler) for sampler in samplers] + [("theirs", "external")]
+    oracle, own = guided(config, runs)
+    assert oracle.startswith("m / g was guided: its sequences are steered by the score of the guide")
+    assert "The judge is another classifier" in oracle
+    assert own == "m / f was guided: its sequences are the best of 5 candidates by the score of the function mine:f."
+    config["evaluation"] = {"predictors": {"a": {"entry_point": "mine:f"}, "b": {"entry_point": "other:f"}}}
+    assert guided(config, runs)[1].endswith("What the predictor a says of them is no evidence: it is what steered.")
+    assert guided(config, runs)[0] == oracle
 
 
 # -------------------------------------------------------------------------------------------------------- the page

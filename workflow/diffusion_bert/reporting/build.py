@@ -16,7 +16,7 @@ from diffusion_bert.figures import style
 from diffusion_bert.figures.standing import repeats
 from diffusion_bert.reporting import browser, markup, strips, verdict
 from diffusion_bert.reporting.inputs import Inputs, Run, read_json, read_table
-from diffusion_bert.reporting.methods import methods
+from diffusion_bert.reporting.methods import guided, methods
 from diffusion_bert.sampling.collapse import ALL, COLLAPSE, warnings
 
 _HERE = Path(__file__).parent
@@ -74,6 +74,7 @@ def build_report(output: Path, *, inputs: Inputs, config: Mapping, title: str, c
             warning=verdict.warning(best) if best else None,
             warns=verdict.warning,
             alarms=_alarms(inputs.collapses),
+            guided=guided(config, [(one.model, one.sampler) for one in verdicts]),
             points=verdict.points(best) if best else [],
             facts=verdict.facts(best, evaluations[best.model, best.sampler])
             if best and (best.model, best.sampler) in evaluations

@@ -1,6 +1,6 @@
 """A Methods section, filled in from the settings and tables of this run, to be taken into a paper."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -15,6 +15,8 @@ _ORDERS = {
     "margin": "unmasking the positions of largest margin first",
     "entropy_bounded": "unmasking as many positions of least entropy at once as {entropy_budget:g} bits allow",
 }
+
+_ORACLE = "oracle"  # as the scorer of a guide
 
 _WEIGHTS = {
     "elbo": " the exact bound as the loss,",
@@ -147,9 +149,54 @@ def _sampling(config: Mapping, numbers: Mapping) -> str:
         passes = (settings.get("refine") or {}).get("passes")
         if passes:
             text += f", then {passes} refinement pass{'es' if passes != 1 else ''} over positions of low confidence"
+        if guide_of(settings):
+            text += f", {guide_of(settings)}"
         parts.append(f"{text})")
     count = f"{numbers['sequences']:,} sequences" if numbers.get("sequences") else "Sequences"
-    return f"{count} a run were generated: {'; '.join(parts)}."
+    guide = ""
+    if any(settings.get("guide", {}).get("scorer") == _ORACLE and guide_of(settings) for settings in samplers.values()):
+        guide = (
+            " The guide is a convolutional classifier of the labels and of dinucleotide shuffles, whose score of a "
+            "sequence is log p(requested label) - log p(shuffle); it was trained on one half of the training windows "
+            "and has no part in the evaluation."
+        )
+    return f"{count} a run were generated: {'; '.join(parts)}.{guide}"
+
+
+def guide_of(settings: Mapping) -> str | None:
+    """How a sampler was steered by a scorer, in a few words; None where it was not."""
+    guide = settings.get("guide") or {}
+    if not guide.get("method"):
+        return None
+    scorer = "the guide" if guide["scorer"] == _ORACLE else f"the function {guide['scorer']}"
+    if guide["method"] == "best_of":
+        return f"the best of {guide['candidates']} candidates by the score of {scorer}"
+    return (
+        f"steered by the score of {scorer} (sequential Monte Carlo, Singhal et al. 2025, "
+        f"{guide['candidates']} particles, strength {guide['strength']:g})"
+    )
+
+
+def guided(config: Mapping, runs: Sequence[tuple[str, str]]) -> list[str]:
+    """A sentence for each of the runs (model, sampler) that a scorer has steered: how, and what that says of its
+    metrics."""
+    samplers = config.get("samplers") or {}
+    predictors = (config.get("evaluation") or {}).get("predictors") or {}
+    out = []
+    for model, sampler in runs:
+        settings = samplers.get(sampler) or {}
+        how = guide_of(settings)
+        if how is None:
+            continue
+        scorer = settings["guide"]["scorer"]
+        text = f"{model} / {sampler} was guided: its sequences are {how}."
+        same = [name for name, entry in predictors.items() if entry.get("entry_point") == scorer]
+        if scorer == _ORACLE:
+            text += " The judge is another classifier, of other windows and another seed, and has had no part in it."
+        elif same:
+            text += f" What the predictor {_series(same, 'and')} says of them is no evidence: it is what steered."
+        out.append(text)
+    return out
 
 
 def _evaluation(config: Mapping, markov: pd.DataFrame | None, numbers: Mapping) -> str:

@@ -54,6 +54,8 @@ def bits_under_sampler(
         raise ValueError(
             "a sampler that draws tokens again gives a sequence in many ways; its probability is not known"
         )
+    if settings.guide.method is not None:
+        raise ValueError("a sampler with a guide chooses among candidates; the probability of a choice is not known")
     tokenizer = denoiser.tokenizer
     if any(tokenizer.layout(len(sequence)) is None for sequence in sequences):
         raise ValueError("with BPE a sequence has many spellings: no exact probability")
