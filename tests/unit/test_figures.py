@@ -57,6 +57,7 @@ def test_each_figure_says_what_it_shows_and_has_the_same_bytes_twice(name, tmp_p
     DRAWN[name](tmp_path / "one.svg")
     DRAWN[name](tmp_path / "two.svg")
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+    assert (tmp_path / "one.pdf").read_bytes() == (tmp_path / "two.pdf").read_bytes()
     assert dict(matplotlib.rcParams) == before
     said = _texts(tmp_path / "one.svg")
     # One run needs no legend of runs.
@@ -70,6 +71,12 @@ def test_text_comes_in_the_readers_own_font_and_no_date_is_written(tmp_path):
     svg = (tmp_path / "x.svg").read_text()
     assert "system-ui" in svg
     assert "<dc:date>" not in svg
+    pdf = (tmp_path / "x.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF-")
+    assert pdf.rstrip().endswith(b"%%EOF")
+    assert b"CreationDate" not in pdf
+    assert b"atplotlib" not in pdf
+    assert b"/Subtype /Type0" in pdf or b"/FontFile2" in pdf, "letters, not outlines of them"
 
 
 def test_several_runs_are_told_apart_by_a_legend(tmp_path):

@@ -81,6 +81,7 @@ if LIBRARY is not None:
                 category="Library",
                 labels={"figure": "what was chosen from what"},
             ),
+            "results/library/library.pdf",
         log:
             "logs/draw_library.log",
         localrule: True

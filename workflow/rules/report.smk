@@ -16,6 +16,7 @@ rule draw_training_curve:
             category="Training",
             labels={"figure": "training curve"},
         ),
+        "results/models/training.pdf",
     log:
         "logs/draw_training_curve.log",
     localrule: True
@@ -56,6 +57,7 @@ rule draw_run:
         predictors_sequences=f"{RUN}/predictors_sequences.tsv" if PREDICTORS else [],
         grammar=f"{RUN}/grammar.tsv" if "simulate" in config else [],
     output:
+        [f"{RUN}/{figure}.pdf" for figure in FIGURES],
         **{
             figure: report(
                 f"{RUN}/{figure}.svg",
@@ -90,6 +92,8 @@ rule draw_comparison:
         verdict="results/comparison/verdict.tsv",
         comparison="results/comparison/comparison.tsv",
     output:
+        "results/comparison/comparison.pdf",
+        "results/comparison/pareto.pdf",
         comparison=report(
             "results/comparison/comparison.svg",
             caption="../report/comparison.rst",
@@ -124,8 +128,9 @@ rule write_report:
         rules.split_windows.output.funnel,
         rules.make_floors.output.orders,
         rules.compare_runs.output,
-        rules.draw_comparison.output,
-        rules.draw_training_curve.output if config["models"] else [],
+        rules.draw_comparison.output.comparison,
+        rules.draw_comparison.output.pareto,
+        rules.draw_training_curve.output[0] if config["models"] else [],
         expand(
             "results/models/{model}/{file}",
             model=config["models"],

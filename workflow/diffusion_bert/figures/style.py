@@ -1,4 +1,4 @@
-"""What all figures share: the look of each set, the names that readers see, and SVG files with stable bytes."""
+"""What all figures share: the look of each set, the names that readers see, and SVG and PDF files with stable bytes."""
 
 import functools
 import re
@@ -64,6 +64,7 @@ _FONTS = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, 'DejaVu Sans',
 _SETTINGS = {
     "svg.fonttype": "none",
     "svg.hashsalt": "diffusion_bert",
+    "pdf.fonttype": 42,  # letters as letters, which publishers ask for and editors can edit
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "axes.titlesize": 10.5,
@@ -154,11 +155,16 @@ def say_nothing_to_draw(path: str | Path, reason: str) -> None:
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write the figure as SVG, atomically, with bytes that depend on the drawing alone; then close it."""
+    """Write the figure as SVG to ``path``, and as PDF beside it; then close it.
+
+    Atomically, with bytes that depend on the drawing alone: no date, no name of a program.
+    """
     path = Path(path)
     with written_beside(path) as part:
         figure.savefig(part, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
         # Layout was computed with the font that comes with matplotlib; readers see their system's own.
         svg = re.sub(r"(font(?:-family)?: *[^;\"]*?)'DejaVu Sans'", rf"\1{_FONTS}", part.read_text())
         part.write_text(svg)
+    with written_beside(path.with_suffix(".pdf")) as part:
+        figure.savefig(part, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
     plt.close(figure)
