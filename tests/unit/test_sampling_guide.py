@@ -135,9 +135,12 @@ def test_weights_that_count_for_nothing_are_told(monkeypatch, module, name, brok
     assert chi_square(drawn, tilted(chain_law(), 1.5)) < 1e-9
 
 
-@pytest.mark.parametrize(("strength", "order"), [(1.0, "ancestral"), (2.0, "ancestral"), (2.0, "entropy")])
+@pytest.mark.parametrize(("strength", "order"), [(1.0, "ancestral"), (0.7, "random"), (1.0, "entropy")])
 def test_few_particles_estimate_without_bias(monkeypatch, strength, order):
-    """What holds of any number of them: the mean weight at a sequence is p(x) exp(strength x score(x))."""
+    """What holds of any number of them: the mean weight at a sequence is p(x) exp(strength x score(x)).
+
+    With more strength the weights have such tails that their standard error says nothing.
+    """
     n, k = 6000, 4
     seen, weights = [], []
 
@@ -156,7 +159,7 @@ def test_few_particles_estimate_without_bias(monkeypatch, strength, order):
         lengths=[LENGTH] * n,
         sampler=settings(
             order=order,
-            steps=LENGTH if order == "entropy" else 3000,
+            steps=3000 if order == "ancestral" else LENGTH,
             guide={**SMC, "candidates": k, "strength": strength},
         ),
         scorer=Scorer(scorer, "it"),

@@ -6,14 +6,10 @@ can go hangs on n alone: it picks from what the model draws anyway.
 smc: sequential Monte Carlo (Feynman-Kac steering, Singhal et al. 2025, arXiv:2501.06848; Wu et al. 2023,
 arXiv:2306.17775). n particles of a sequence go through the reverse process side by side. At ``resamplings`` times on
 the way, in equal shares of the tokens, what is masked of each is completed by one draw from one forward pass, and the
-completion is scored. A particle's weight is multiplied by exp(potential - its potential the last time), where
-
-    potential = strength x (share of the tokens revealed) x score of the completion
-
-and at the end, where nothing is masked, strength x score of the sequence. Completions of little more than masks say
-little, so they count little. Where the effective number of particles falls under half, they are drawn anew in
-proportion to their weights (systematic resampling), and the copies go their own ways from there. In the end one is
-drawn by weight.
+completion is scored. A particle's weight is multiplied by exp(strength x (score - its score the last time)), at the
+end with the score of the sequence itself. Where the effective number of particles falls under half, they are drawn
+anew in proportion to their weights (systematic resampling), and the copies go their own ways from there. In the end one
+is drawn by weight. Cost: n sequences each, and a forward pass of all particles for each resampling.
 
 Its target is p(x) exp(strength x score(x)), normalised, where p is the law of the sampler without the guide: all
 factors of a particle multiply to exp(strength x score(x)), whatever was scored on the way. The law comes to the target
@@ -153,7 +149,7 @@ def particles(
         if stop == len(fractions):
             break
         guess = completed(tokens, masked, predictor, sampler, seeds, step_of(GUESSED, number))
-        new = sampler.guide.strength * fractions[stop - 1] * score(guess)
+        new = sampler.guide.strength * score(guess)
         log_weights, potential = log_weights + new - potential, new
         weights = torch.softmax(log_weights, -1)
         poor = weights.square().sum(-1) > 2 / shape[1]
