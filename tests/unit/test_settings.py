@@ -494,3 +494,9 @@ def test_predictors_are_a_function_or_a_table(tmp_path, predictor, said):
     assert said in message(tmp_path, GOOD + f"evaluation: {{predictors: {{mpra: {predictor}}}}}\n")
     config = load(tmp_path, GOOD + "evaluation: {predictors: {a: {entry_point: 'a.b:c'}, b: {scores: a.csv}}}\n")
     assert config["evaluation"]["predictors"]["a"] == {"entry_point": "a.b:c", "scores": None, "conda": None}
+
+
+def test_sequences_made_elsewhere_need_no_key_of_models(tmp_path):
+    config = load(tmp_path, GOOD.partition("models:")[0] + "external: {a: {source: a.fa}}\n")
+    assert config["models"] == {}
+    assert runs(config) == []

@@ -47,7 +47,7 @@ def load_config(config: Mapping[str, Any], files: list[str | Path], schema: Path
     tiles = filled["tiles"]
     tiles["width"] = tiles["width"] or filled["windows"]["width"]
     tiles["stride"] = tiles["stride"] or tiles["width"]
-    told = [*contradictions(filled), *given_problems(filled["models"], plain["models"])]
+    told = [*contradictions(filled), *given_problems(filled["models"], plain.get("models", {}))]
     if told:
         raise mistakes([f"{at_line(place, lines)}{text}" for place, text in told])
     for model in filled["models"].values():
