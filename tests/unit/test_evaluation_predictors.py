@@ -11,12 +11,16 @@ from scipy import stats
 
 from diffusion_bert.entry_points import function_at
 from diffusion_bert.errors import UserError
-from diffusion_bert.evaluation.comparison import compare
+from diffusion_bert.evaluation.comparison import COMPARISON, VERDICT, compare
 from diffusion_bert.evaluation.metrics import METRICS, predictors
 from diffusion_bert.evaluation.predicted import evaluate_predictions
 from diffusion_bert.evaluation.predictors import PREDICTIONS, predict, scores_of_function, scores_of_table
 from diffusion_bert.figures.predictors import draw_predictors
-from diffusion_bert.tables import check
+from diffusion_bert.figures.standing import draw_comparison
+from diffusion_bert.reporting.build import build_report
+from diffusion_bert.reporting.inputs import Inputs
+from diffusion_bert.reporting.multiqc import write_multiqc
+from diffusion_bert.tables import EVALUATION, check, write_tsv
 
 MODULE = """
 import numpy as np, pandas as pd
@@ -294,3 +298,33 @@ def test_a_generator_of_the_wrong_composition_is_seen_by_a_function_of_the_users
         row(evaluation, "predicted_wasserstein:gc")["ci_low"]
         > row(evaluation, "predicted_wasserstein:gc", "ceiling")["ci_high"]
     )
+
+
+def test_the_report_shows_what_predictors_say(tmp_path):
+    """Without any other question: the tables of a run, its figure, and the comparison."""
+    frames = {("convnet", "ancestral"): evaluate_predictions(predictions(**SETS), bootstrap=100, seed=1)[0]}
+    comparison, verdict = compare(frames)
+    results = tmp_path / "results"
+    place = results / "evaluation/convnet/ancestral"
+    for folder in (place, results / "comparison"):
+        folder.mkdir(parents=True)
+    write_tsv(frames["convnet", "ancestral"], place / "predictors.tsv", EVALUATION)
+    write_tsv(comparison, results / "comparison/comparison.tsv", COMPARISON)
+    write_tsv(verdict, results / "comparison/verdict.tsv", VERDICT)
+    draw_predictors(predictions(**SETS).head(10), place / "predictors.svg")
+    paths = [path for path in results.rglob("*") if path.suffix in (".tsv", ".svg")]
+    config = {"evaluation": {"predictors": {"mpra": {"scores": "a.tsv"}}}}
+    build_report(results / "report/index.html", inputs=Inputs.from_paths(paths), config=config, title="x")
+    page = (results / "report/index.html").read_text()
+    for words in (
+        "Do predictors made elsewhere say of it what they say of real sequences?",
+        "mpra: mean",
+        "Wasserstein-1 distance between what the predictor mpra says of the set&#39;s sequences",
+        "Scores of predictors made elsewhere (mpra) were compared",
+        "What predictors made elsewhere, which the settings name, say of the sequences",
+    ):
+        assert words in page
+    write_multiqc(comparison, tmp_path / "x_mqc.tsv")
+    assert "predicted_mean:mpra\tpredicted_wasserstein:mpra" in (tmp_path / "x_mqc.tsv").read_text()
+    draw_comparison(verdict, tmp_path / "comparison.svg")
+    assert {"mpra: mean", "mpra: distance"} <= set(texts(tmp_path / "comparison.svg"))
