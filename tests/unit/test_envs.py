@@ -1,5 +1,6 @@
 """The conda envs: pinned as the lock file, and exactly what their scripts import."""
 
+import ast
 import importlib.metadata
 import re
 import subprocess
@@ -80,10 +81,10 @@ def test_scripts_import_with_nothing_else_on_the_path(env, tmp_path):
     code = "\n".join(
         [f"import sys; sys.path[:0] = [{str(ROOT / 'workflow')!r}, {str(site)!r}]"]
         + [
-            line
+            ast.unparse(node)
             for script in scripts(env)
-            for line in script.read_text().splitlines()
-            if re.match(r"(from|import) ", line)
+            for node in ast.parse(script.read_text()).body
+            if isinstance(node, ast.Import | ast.ImportFrom)
         ]
     )
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False)
