@@ -103,6 +103,7 @@ def test_lengths_mix_and_batches_change_nothing():
     [
         ({"refine": {"passes": 1, "threshold": 0.1}}, "draws tokens again"),
         ({"remask": {"strategy": "capped"}}, "draws tokens again"),
+        ({"order": "entropy", "guide": {"method": "best_of"}}, "among candidates"),
         ({"guide": {"method": "best_of"}}, "chooses among candidates"),
     ],
 )

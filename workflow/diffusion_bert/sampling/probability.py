@@ -46,8 +46,8 @@ def bits_under_sampler(
 
     Cost: a forward pass of all sequences for each step, up to the number of tokens; with classifier-free guidance two.
 
-    Raises ValueError for samplers that draw a token more than once (refine, remask) or look ahead (guide), whose
-    probabilities have no such form, and for BPE, where one sequence has many spellings.
+    Raises ValueError for samplers that draw a token more than once (refine, remask) or pick among candidates (guide),
+    whose probabilities have no such form, and for BPE, where one sequence has many spellings.
     """
     settings = Sampler.from_settings(sampler)
     if settings.refine.passes or settings.remask.strategy is not None:
