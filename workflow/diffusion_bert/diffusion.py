@@ -71,16 +71,6 @@ class Schedule:
         """-alpha'(t) / (1 - alpha(t)): the weight of the bound at time t > 0."""
         return -self.alpha_prime(t) / self.masked_share(t)
 
-    def time_of(self, alpha: Tensor) -> Tensor:
-        """The time at which a token is unmasked with this probability: the inverse of ``alpha``."""
-        if self.name == "cosine":
-            return 1 - 2 / math.pi * torch.acos(1 - alpha)
-        if self.name == "polynomial":
-            return (1 - alpha) ** (1 / self.power)
-        if self.name == "log-linear":
-            return (1 - alpha) / (1 - self.epsilon)
-        return 1 - alpha
-
 
 def training_weight(schedule: Schedule, t: Tensor, kind: str, max_weight: float | None = None) -> Tensor:
     """The weight of a row at time t in training: ``elbo`` as in the bound; ``clipped`` the same, at most max_weight
@@ -136,17 +126,6 @@ def cross_entropy(logits: Tensor, ids: Tensor, masked: Tensor, allowed: Tensor) 
     # Unmasked positions may hold ids that are not allowed, whose log p is -inf: they are set to 0, not multiplied by 0.
     picked = log_p.gather(-1, ids.unsqueeze(-1)).squeeze(-1)
     return -picked.masked_fill(~masked, 0.0).sum(-1)
-
-
-def negative_elbo(logits: Tensor, ids: Tensor, masked: Tensor, weight: Tensor, allowed: Tensor) -> Tensor:
-    """weight * sum of cross entropy over the masked tokens, per token of the sequence: nats, (B,).
-
-    logits (B, T, V) for the masked input; ids (B, T) the true tokens; masked (B, T) bool; weight (B,);
-    allowed (V,) bool, the tokens that can be predicted. The tokens of the sequence are those of ``ids`` that are
-    allowed: neither padding nor specials nor unknown bases, and not only the masked ones.
-    """
-    tokens = allowed[ids].sum(-1).clamp(min=1)
-    return weight * cross_entropy(logits, ids, masked, allowed) / tokens
 
 
 def stratified_counts(tokens: Tensor, u: Tensor) -> Tensor:
