@@ -129,6 +129,13 @@ def remote(source):
     return source if is_remote(source) else None
 
 
+def predictor_files(wildcards):
+    """The file of a predictor's function, where it lies in the working folder."""
+    entry = PREDICTORS[wildcards.predictor]["entry_point"]
+    file = None if entry is None else scorer_file(entry)
+    return [] if file is None else [file]
+
+
 def windows_files(kind):
     """The tables (``parquet``) or funnels (``funnel.tsv``) of all extraction jobs, in genome order."""
     return [f"results/windows/{part}.{kind}" for part in CHROMS or ["sequences"]]

@@ -1,13 +1,6 @@
 # Predictors made elsewhere, by name, that say something of every sequence: functions and tables of the user's.
 
 
-def predictor_files(wildcards):
-    """The file of a predictor's function, where it lies in the working folder."""
-    entry = PREDICTORS[wildcards.predictor]["entry_point"]
-    file = None if entry is None else scorer_file(entry)
-    return [] if file is None else [file]
-
-
 if PREDICTORS:
 
     rule apply_predictor:
