@@ -165,6 +165,20 @@ def model_folder(model):
     return [f"results/models/{model}/{name}" for name in MODEL_FILES]
 
 
+def guide_files(wildcards):
+    """The guide, where a sampler is steered by it. The judge is handed to nothing that it judges."""
+    guide = config["samplers"][wildcards.sampler]["guide"]
+    asked = guide["method"] is not None and guide["scorer"] == "oracle"
+    return [f"results/oracles/guide/{name}" for name in ("oracle.json", "model.safetensors")] if asked else []
+
+
+def scorer_files(wildcards):
+    """The file of a scorer's function, where a sampler is steered by one and it lies in the working folder."""
+    guide = config["samplers"][wildcards.sampler]["guide"]
+    file = scorer_file(guide["scorer"]) if guide["method"] is not None else None
+    return [] if file is None else [file]
+
+
 def backbone_of(model):
     """The folder of the published backbone that a model starts from; nothing for one from scratch."""
     if model["backbone"] in ARCHITECTURES:
