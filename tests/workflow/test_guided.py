@@ -31,25 +31,24 @@ def test_a_guide_that_is_not_trained_is_told_of(fresh):
 FUNCTION = "def share(sequences, labels):\n    return [sequence.count('G') for sequence in sequences]\n"
 
 
-def test_a_function_of_the_users_that_changes(edited):
-    (edited.folder / "scores").mkdir()
-    (edited.folder / "scores/gc.py").write_text(FUNCTION)
-    guided = {"method": "best_of", "candidates": 4, "scorer": "scores.gc:share"}
-    edited.edit(samplers__mine={"steps": 4, "guide": guided}, generate__runs={"small": ["mine"]})
-    edited.run("sequences")
-    assert edited.stale("sequences") == {}
-    header = (edited.folder / "results/sequences/small/mine/sequences.fasta").read_text().split("\n")[0]
-    assert " sampler=mine " in header
-    (edited.folder / "scores/gc.py").write_text(FUNCTION.replace("'G'", "'GC'"))
-    assert edited.stale("sequences") == {"generate_sequences": 1}
-
-
-def test_a_guide_that_changes(edited):
-    edited.edit(
+def test_a_scorer_that_changes(fresh):
+    """A function's file that lies in the working folder, and the guide: sequences are drawn anew, and nothing else."""
+    (fresh.folder / "scores").mkdir()
+    file = fresh.folder / "scores/gc.py"
+    file.write_text(FUNCTION)
+    fresh.edit(
+        samplers__mine={"steps": 4, "guide": {"method": "best_of", "candidates": 4, "scorer": "scores.gc:share"}},
         samplers__steered={"steps": 4, "guide": {"method": "smc", "candidates": 2}},
-        generate__runs={"small": ["ancestral", "steered"]},
+        generate__runs={"small": ["mine", "steered"]},
+        generate__number=8,
     )
-    edited.run("sequences")
-    assert edited.stale("sequences") == {}
-    edited.edit(evaluation__oracle__width=6)
-    assert edited.stale("sequences") == {"train_oracle": 1, "generate_sequences": 1}
+    fresh.run("sequences")
+    header = (fresh.folder / "results/sequences/small/mine/sequences.fasta").read_text().split("\n")[0]
+    assert " sampler=mine " in header
+    assert not (fresh.folder / "results/oracles/judge").exists()
+    assert fresh.stale("sequences") == {}
+    file.write_text(FUNCTION.replace("'G'", "'GC'"))
+    assert fresh.stale("sequences") == {"generate_sequences": 1}
+    file.write_text(FUNCTION)
+    fresh.edit(evaluation__oracle={"epochs": 1, "width": 6})
+    assert fresh.stale("sequences") == {"train_oracle": 1, "generate_sequences": 1}
