@@ -22,7 +22,7 @@ demo: $(VENV)/installed
 	@echo "The report: $(CURDIR)/results/report/index.html"
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest --numprocesses $(CORES) --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses $(CORES) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """The workflow run for real, in copies of the checkout, on an input so small that it takes a minute."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -14,6 +15,18 @@ from filelock import FileLock
 
 COPIED = ("Snakefile", "workflow", "profiles", "envs", "config")
 DATA = Path(__file__).resolve().parent.parent / "data"
+# What every run of the tiny config is asked.
+QUESTIONS = [
+    "composition",
+    "kmers",
+    "motifs",
+    "discovery",
+    "novelty",
+    "discrimination",
+    "likelihood",
+    "function",
+    "grammar",
+]
 
 
 @dataclass
@@ -27,7 +40,9 @@ class Workflow:
     ) -> subprocess.CompletedProcess:
         """Snakemake in the folder; output and errors together in ``stdout``."""
         command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-        clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "SNAKEMAKE"))}
+        # Jobs share the compiled library, which a setting against bytecode would have each of them compile anew.
+        left_out = ("PYTEST", "SNAKEMAKE", "PYTHONDONTWRITEBYTECODE")
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(left_out)}
         done = subprocess.run(
             command,
             cwd=options.pop("cwd", self.folder),
@@ -48,9 +63,7 @@ class Workflow:
         text = self.run(*arguments, "--dry-run", "--quiet", "host", "reason").stdout
         if "Nothing to be done" in text:
             return {}
-        table = text.rpartition("Job stats:")[2]
-        counts = dict(re.findall(r"^(\w+) +(\d+)$", table, flags=re.MULTILINE))
-        return {rule: int(count) for rule, count in counts.items() if rule not in ("all", "total", *arguments)}
+        return {rule: count for rule, count in jobs_of(text).items() if rule not in ("all", *arguments)}
 
     @property
     def config(self) -> dict:
@@ -79,6 +92,23 @@ class Workflow:
         file.write_text(text.replace(old, new, 1))
 
 
+def jobs_of(said: str) -> dict[str, int]:
+    """The number of jobs by rule, as Snakemake's last table tells them."""
+    table = said.rpartition("Job stats:")[2].partition("\n\n")[0]
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", table, flags=re.MULTILINE))
+    return {rule: int(count) for rule, count in counts.items() if rule != "total"}
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every result but run times."""
+    results = folder / "results"
+    return {
+        str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(results.rglob("*"))
+        if path.is_file() and "benchmarks" not in path.parts and path.name != "run_times.tsv"
+    }
+
+
 def copy_of_checkout(root: Path, folder: Path, config: Path) -> Workflow:
     folder.mkdir(parents=True)
     for name in COPIED:
@@ -89,6 +119,7 @@ def copy_of_checkout(root: Path, folder: Path, config: Path) -> Workflow:
             shutil.copy(source, folder / name)
     shutil.copy(config, folder / "config" / "config.yaml")
     shutil.copy(DATA / "tiny_tracks.tsv", folder / "config" / "tracks.tsv")
+    shutil.copy(DATA / "tiny_motifs.meme", folder / "config")
     return Workflow(folder)
 
 
@@ -115,9 +146,28 @@ def finished(root, tmp_path_factory, worker_id) -> Workflow:
     return Workflow(folder / "checkout")
 
 
+def copy_of_run(run: Workflow, folder: Path, results: tuple[str, ...] | None = None) -> Workflow:
+    """A copy of a run, of whose results only the named folders are kept; by default all."""
+    shutil.copytree(run.folder, folder, symlinks=True)
+    for path in (folder / "results").iterdir() if results is not None else ():
+        if path.name not in results:
+            shutil.rmtree(path)
+    return Workflow(folder)
+
+
 @pytest.fixture
 def edited(finished, tmp_path) -> Workflow:
     """A copy of the finished run, to be edited."""
-    folder = tmp_path / "edited"
-    shutil.copytree(finished.folder, folder, symlinks=True)
-    return Workflow(folder)
+    return copy_of_run(finished, tmp_path / "edited")
+
+
+@pytest.fixture
+def simulated(finished, tmp_path) -> Workflow:
+    """A copy of the finished run that holds the genome and the tracks, and no results."""
+    return copy_of_run(finished, tmp_path / "simulated", ())
+
+
+@pytest.fixture
+def windowed(finished, tmp_path) -> Workflow:
+    """A copy of the finished run up to its split windows: nothing trained, generated or judged."""
+    return copy_of_run(finished, tmp_path / "windowed", ("windows", "splits"))

@@ -1,4 +1,4 @@
-"""``--use-conda`` for the whole DAG, with a stand-in for conda and its channel (see standin/)."""
+"""``--use-conda`` for the whole DAG, with a stand-in for conda and its channel (see standin/); and on one core."""
 
 import os
 import re
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import digests, jobs_of
 
 pytest.importorskip("rattler", reason="the stand-in for conda solves with py-rattler")
 
@@ -24,7 +25,14 @@ def pinned(root: Path) -> dict[str, str]:
     return packages
 
 
-def test_every_script_runs_in_its_own_environment(root, fresh, tmp_path):
+# Of the runs that are not evaluated here, what the models themselves make.
+BESIDES = [
+    "results/sequences/small/ancestral/sequences.parquet",
+    "results/evaluation/transformer/ancestral/scores.parquet",
+]
+
+
+def test_every_script_runs_in_its_own_environment_and_one_core_gives_the_same_bytes(root, fresh, finished, tmp_path):
     channel = make_channel(tmp_path / "channel", pinned(root), sys.executable)
     started = tmp_path / "started"
     env = {
@@ -33,13 +41,26 @@ def test_every_script_runs_in_its_own_environment(root, fresh, tmp_path):
         "PATH": os.pathsep.join([str(STANDIN / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]),
     }
     (fresh.folder / "mine.fa").write_text(f">one\n{'ACGT' * 10}\n")
-    fresh.edit(score={"fasta": [{"name": "mine", "source": "mine.fa"}], "samples": 4})
-    done = fresh.run("--use-conda", env=env)
+    fresh.edit(
+        score={"fasta": [{"name": "mine", "source": "mine.fa"}], "samples": 4},
+        generate__runs={"small": ["refined"]},
+    )
+    done = fresh.run("--cores", "1", "--use-conda", "all", *BESIDES, env=env)
     made = dict(re.findall(r"Environment for \S*envs/(\w+)\.yaml created \(location: (\S+)\)", done.stdout))
     assert sorted(made) == sorted(file.stem for file in (root / "envs").glob("*.yaml"))
     ran = started.read_text().splitlines()
     used = {name: sum(f"{prefix}/bin/python" in line for line in ran) for name, prefix in made.items()}
     assert min(used.values()) > 0, used
-    assert sum(used.values()) >= 40  # every job of the DAG that runs a script
+    jobs = {rule: number for rule, number in jobs_of(done.stdout).items() if rule != "all"}
+    assert len(jobs) >= 40
+    assert sum(used.values()) >= sum(jobs.values())
     assert (fresh.folder / "results/report/index.html").is_file()
     assert "Nothing to be done" in fresh.run("--use-conda", env=env).stdout
+    # The rest of the comparison and of the report is of other runs, and what is scored is asked for here alone.
+    elsewhere = ("comparison/", "report/", "scores/")
+    made = {name: digest for name, digest in digests(fresh.folder).items() if not name.startswith(elsewhere)}
+    assert set(BESIDES) <= {f"results/{name}" for name in made}
+    of_two_cores = digests(finished.folder)
+    assert {name for name, digest in made.items() if of_two_cores[name] != digest} == set()
+    unmade = {name for name in of_two_cores.keys() - made.keys() if not name.startswith(elsewhere)}
+    assert all("/small/ancestral/" in name or "/transformer/ancestral/" in name for name in unmade), unmade

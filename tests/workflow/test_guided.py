@@ -31,24 +31,24 @@ def test_a_guide_that_is_not_trained_is_told_of(fresh):
 FUNCTION = "def share(sequences, labels):\n    return [sequence.count('G') for sequence in sequences]\n"
 
 
-def test_a_scorer_that_changes(fresh):
+def test_a_scorer_that_changes(windowed):
     """A function's file that lies in the working folder, and the guide: sequences are drawn anew, and nothing else."""
-    (fresh.folder / "scores").mkdir()
-    file = fresh.folder / "scores/gc.py"
+    (windowed.folder / "scores").mkdir()
+    file = windowed.folder / "scores/gc.py"
     file.write_text(FUNCTION)
-    fresh.edit(
+    windowed.edit(
         samplers__mine={"steps": 4, "guide": {"method": "best_of", "candidates": 4, "scorer": "scores.gc:share"}},
         samplers__steered={"steps": 4, "guide": {"method": "smc", "candidates": 2}},
         generate__runs={"small": ["mine", "steered"]},
         generate__number=8,
     )
-    fresh.run("sequences")
-    header = (fresh.folder / "results/sequences/small/mine/sequences.fasta").read_text().split("\n")[0]
+    windowed.run("sequences")
+    header = (windowed.folder / "results/sequences/small/mine/sequences.fasta").read_text().split("\n")[0]
     assert " sampler=mine " in header
-    assert not (fresh.folder / "results/oracles/judge").exists()
-    assert fresh.stale("sequences") == {}
+    assert not (windowed.folder / "results/oracles/judge").exists()
+    assert windowed.stale("sequences") == {}
     file.write_text(FUNCTION.replace("'G'", "'GC'"))
-    assert fresh.stale("sequences") == {"generate_sequences": 1}
+    assert windowed.stale("sequences") == {"generate_sequences": 1}
     file.write_text(FUNCTION)
-    fresh.edit(evaluation__oracle={"epochs": 1, "width": 6})
-    assert fresh.stale("sequences") == {"train_oracle": 1, "generate_sequences": 1}
+    windowed.edit(evaluation__oracle={"epochs": 1, "width": 6})
+    assert windowed.stale("sequences") == {"train_oracle": 1, "generate_sequences": 1}

@@ -10,18 +10,17 @@ from diffusion_bert.tables import read_fasta, read_tsv
 
 
 @pytest.fixture
-def ordering(fresh):
+def ordering(windowed):
     """The tiny data, one external set of both labels, and a small library."""
-    config = fresh.config
+    config = windowed.config
     del config["models"], config["samplers"], config["generate"]
     draw = random.Random(1)
     labels = list(config["simulate"]["grammar"])
     made = [("".join(draw.choices("ACGT", k=100)), labels[i % 2]) for i in range(40)]
-    pd.DataFrame(made, columns=["sequence", "label"]).to_csv(fresh.folder / "theirs.csv", index=False)
+    pd.DataFrame(made, columns=["sequence", "label"]).to_csv(windowed.folder / "theirs.csv", index=False)
     config["external"] = {"theirs": {"source": "theirs.csv"}}
-    config["evaluation"]["oracle"] = {"epochs": 1, "width": 4}
-    fresh.config = config
-    return fresh
+    windowed.config = config
+    return windowed
 
 
 LIBRARY = {

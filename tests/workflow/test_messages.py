@@ -48,44 +48,44 @@ def test_no_config_in_the_folder(fresh):
         ({"simulate__grammar__hepatic__sites": [{"motif": "MA9999.1"}]}, ["MA9999.1", "JASPAR2026 does not have"]),
     ],
 )
-def test_what_only_the_data_tell_stops_before_extraction(fresh, changes, parts):
-    fresh.edit(**changes)
-    text = refused(fresh, "windows")
+def test_what_only_the_data_tell_stops_before_extraction(simulated, changes, parts):
+    simulated.edit(**changes)
+    text = refused(simulated, "windows")
     for part in parts:
         assert part in text
-    assert not (fresh.folder / "results/splits").exists()
+    assert not (simulated.folder / "results/splits").exists()
 
 
-def test_a_track_without_peaks_and_a_chromosome_without_tracks(fresh):
-    (fresh.folder / "peaks").mkdir()
-    (fresh.folder / "peaks/empty.bed").write_text("")
-    (fresh.folder / "peaks/one.bed").write_text("chr1\t1000\t1200\n")
-    (fresh.folder / "config/tracks.tsv").write_text("name\tlabel\tsource\nempty\ta\tpeaks/empty.bed\n")
-    assert "Track empty" in refused(fresh, "windows")
-    (fresh.folder / "config/tracks.tsv").write_text("name\tlabel\tsource\none\ta\tpeaks/one.bed\n")
-    assert "No track has a peak on chromosome chr2" in refused(fresh, "windows")
+def test_a_track_without_peaks_and_a_chromosome_without_tracks(simulated):
+    (simulated.folder / "peaks").mkdir()
+    (simulated.folder / "peaks/empty.bed").write_text("")
+    (simulated.folder / "peaks/one.bed").write_text("chr1\t1000\t1200\n")
+    (simulated.folder / "config/tracks.tsv").write_text("name\tlabel\tsource\nempty\ta\tpeaks/empty.bed\n")
+    assert "Track empty" in refused(simulated, "windows")
+    (simulated.folder / "config/tracks.tsv").write_text("name\tlabel\tsource\none\ta\tpeaks/one.bed\n")
+    assert "No track has a peak on chromosome chr2" in refused(simulated, "windows")
 
 
-def test_an_empty_split_and_a_label_without_training_windows(fresh):
-    (fresh.folder / "peaks").mkdir()
+def test_an_empty_split_and_a_label_without_training_windows(simulated):
+    (simulated.folder / "peaks").mkdir()
     rows = {"a": ("chr1", "chr2", "chr3"), "b": ("chr2", "chr3")}
     for name, chroms in rows.items():
         lines = [f"{chrom}\t{start}\t{start + 200}\n" for chrom in chroms for start in range(12000, 20000, 1000)]
-        (fresh.folder / f"peaks/{name}.bed").write_text("".join(lines))
-    (fresh.folder / "config/tracks.tsv").write_text(
+        (simulated.folder / f"peaks/{name}.bed").write_text("".join(lines))
+    (simulated.folder / "config/tracks.tsv").write_text(
         "name\tlabel\tsource\n" + "".join(f"{name}\t{name}\tpeaks/{name}.bed\n" for name in rows)
     )
-    text = refused(fresh, "windows")
+    text = refused(simulated, "windows")
     assert "label b" in text
     assert "training" in text
 
 
-def test_a_wrong_checksum(fresh):
-    (fresh.folder / "peaks").mkdir()
-    (fresh.folder / "peaks/a.bed").write_text("chr1\t1000\t1200\n")
-    (fresh.folder / "config/tracks.tsv").write_text(
+def test_a_wrong_checksum(simulated):
+    (simulated.folder / "peaks").mkdir()
+    (simulated.folder / "peaks/a.bed").write_text("chr1\t1000\t1200\n")
+    (simulated.folder / "config/tracks.tsv").write_text(
         "name\tlabel\tsource\tchecksum\na\ta\tpeaks/a.bed\tmd5:" + 32 * "0" + "\n"
     )
-    text = refused(fresh, "windows")
+    text = refused(simulated, "windows")
     assert 32 * "0" in text
-    assert not (fresh.folder / "resources/tracks/a").exists()
+    assert not (simulated.folder / "resources/tracks/a").exists()

@@ -36,14 +36,20 @@ def test_the_plan_of_two_entries(fresh):
     assert "tile_genome" not in fresh.stale()
 
 
-def test_two_entries_trained(fresh):
-    two_entries(fresh)
-    fresh.run("models", "--quiet", "host")
-    tiles = {part: pd.read_parquet(fresh.folder / f"results/tiles/{part}.parquet") for part in ("train", "validation")}
+def test_two_entries_trained_and_what_an_edit_of_each_re_runs(windowed):
+    two_entries(windowed)
+    windowed.run("models", "--quiet", "host")
+    tiles = {
+        part: pd.read_parquet(windowed.folder / f"results/tiles/{part}.parquet") for part in ("train", "validation")
+    }
     assert {part: set(table["chrom"]) for part, table in tiles.items()} == {"train": {"chr1"}, "validation": {"chr2"}}
-    read = lambda model: json.loads((fresh.folder / f"results/models/{model}/diffusion.json").read_text())  # noqa: E731
+    read = lambda model: json.loads((windowed.folder / f"results/models/{model}/diffusion.json").read_text())  # noqa: E731
     assert (read("small")["labels"], read("small")["windows"]) == ([], len(tiles["train"]))
     assert read("transformer")["labels"] == ["erythroid", "hepatic"]
-    assert fresh.stale("models") == {}
-    fresh.edit(tiles__stride=100)
-    assert fresh.stale("models") == {"tile_genome": 1, "train_model": 2}
+    assert windowed.stale("models") == {}
+    windowed.edit(tiles__stride=100)
+    assert windowed.stale("models") == {"tile_genome": 1, "train_model": 2}
+    windowed.edit(tiles__stride=200, models__transformer__learning_rate=0.001)
+    assert windowed.stale("models") == {"train_model": 1}
+    windowed.edit(models__small__learning_rate=0.001)
+    assert windowed.stale("models") == {"train_model": 2}

@@ -5,7 +5,7 @@ import os
 
 import pandas as pd
 import pytest
-from conftest import DATA, copy_of_checkout
+from conftest import copy_of_run
 from toy_backbones import published
 from toy_hub import NAME, OLD, serving
 
@@ -16,10 +16,9 @@ TARGETS = ["sequences", *(f"results/understanding/{model}.tsv" for model in MODE
 
 
 @pytest.fixture(scope="module")
-def tuned(root, tmp_path_factory):
+def tuned(finished, tmp_path_factory):
     """A finished run: DNABERT-2's architecture from a stand-in for the hub, Nucleotide Transformer's from a folder."""
-    workflow = copy_of_checkout(root, tmp_path_factory.mktemp("tuned") / "checkout", DATA / "tiny.yaml")
-    workflow.run("results/splits/train.parquet", "--quiet", "host")
+    workflow = copy_of_run(finished, tmp_path_factory.mktemp("tuned") / "checkout", ("windows", "splits"))
     sequences = pd.read_parquet(workflow.folder / "results/splits/train.parquet")["sequence"].tolist()
     for kind in ("dnabert2", "nt"):
         published(workflow.folder / "backbones" / kind, kind, sequences, k=3, vocabulary=40)

@@ -1,39 +1,17 @@
 """The whole DAG on a tiny input: its files, its numbers, and what a second run does."""
 
-import hashlib
 import json
 import re
 import shutil
 from pathlib import Path
 
 import pandas as pd
-import pytest
+from conftest import QUESTIONS, digests, jobs_of
 
 from diffusion_bert.evaluation.motif_library import load_motifs
 from diffusion_bert.tables import EVALUATION, SEQUENCES, SPLIT_SUMMARY, WINDOWS, read_fasta, read_parquet, read_tsv
 
 RUNS = [("small", "ancestral"), ("small", "refined"), ("transformer", "ancestral")]
-QUESTIONS = [
-    "composition",
-    "kmers",
-    "motifs",
-    "discovery",
-    "novelty",
-    "discrimination",
-    "likelihood",
-    "function",
-    "grammar",
-]
-
-
-def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of every result but run times."""
-    results = folder / "results"
-    return {
-        str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(results.rglob("*"))
-        if path.is_file() and "benchmarks" not in path.parts and path.name != "run_times.tsv"
-    }
 
 
 def test_every_job_ran(finished):
@@ -165,28 +143,30 @@ def test_work_in_a_folder_of_ones_own(fresh, tmp_path):
     mine = tmp_path / "mywork"
     shutil.copytree(fresh.folder / "config", mine / "config")
     snakefile = str(fresh.folder / "Snakefile")
-    fresh.run("--snakefile", snakefile, "--directory", str(mine), "windows")
-    assert (mine / "results/splits/test.parquet").is_file()
+    fresh.run("--snakefile", snakefile, "--directory", str(mine), "results/windows/chr1.parquet")
+    assert (mine / "results/windows/chr1.parquet").is_file()
     assert not (fresh.folder / "results").exists()
 
 
-@pytest.mark.parametrize("cores", ["1"])
-def test_the_same_bytes_on_another_number_of_cores(finished, fresh, cores):
-    fresh.run("--cores", cores)
-    assert digests(fresh.folder) == digests(finished.folder)
+def test_what_sums_up_all_runs_has_the_same_bytes_again(finished, edited):
+    """Of all else, test_conda.py says it, on another number of cores."""
+    rules = ["compare_runs", "draw_training_curve", "draw_comparison", "write_report", "write_multiqc"]
+    again = edited.run("--cores", "1", "--forcerun", *rules).stdout
+    assert jobs_of(again).keys() == {"all", "collect_run_times", *rules}
+    assert digests(edited.folder) == digests(finished.folder)
 
 
-def test_aliases_and_a_blacklist(fresh):
+def test_aliases_and_a_blacklist(simulated):
     """Tracks with chromosome names of their own, and a region left out, by the config's keys."""
-    (fresh.folder / "mine").mkdir()
+    (simulated.folder / "mine").mkdir()
     lines = [f"{number}\t{start}\t{start + 200}\n" for number in "123" for start in range(12000, 20000, 1000)]
-    (fresh.folder / "mine/a.bed").write_text("".join(lines))
-    (fresh.folder / "mine/alias.tsv").write_text("".join(f"chr{number}\t{number}\n" for number in "123"))
-    (fresh.folder / "mine/out.bed").write_text("chr1\t0\t14500\n")
-    (fresh.folder / "config/tracks.tsv").write_text("name\tlabel\tsource\na\ta\tmine/a.bed\n")
-    fresh.edit(genome__aliases="mine/alias.tsv", genome__blacklist="mine/out.bed", windows__max_n=1.0)
-    fresh.run("windows")
-    funnel = pd.read_csv(fresh.folder / "results/splits/funnel.tsv", sep="\t").set_index(["chrom", "stage"])
+    (simulated.folder / "mine/a.bed").write_text("".join(lines))
+    (simulated.folder / "mine/alias.tsv").write_text("".join(f"chr{number}\t{number}\n" for number in "123"))
+    (simulated.folder / "mine/out.bed").write_text("chr1\t0\t14500\n")
+    (simulated.folder / "config/tracks.tsv").write_text("name\tlabel\tsource\na\ta\tmine/a.bed\n")
+    simulated.edit(genome__aliases="mine/alias.tsv", genome__blacklist="mine/out.bed", windows__max_n=1.0)
+    simulated.run("windows")
+    funnel = pd.read_csv(simulated.folder / "results/splits/funnel.tsv", sep="\t").set_index(["chrom", "stage"])
     assert funnel.loc[("chr1", "peaks"), "kept"].item() == 8
     assert funnel.loc[("chr1", "blacklist"), "dropped"].item() == 3
     assert funnel.loc[("chr2", "blacklist"), "dropped"].item() == 0

@@ -8,15 +8,15 @@ from diffusion_bert.tables import SEQUENCE_SCORES, VARIANT_SCORES, read_fasta, r
 
 
 @pytest.fixture
-def scored(fresh):
-    """A checkout with one small model, its simulated genome, and files to score."""
-    config = fresh.config
-    config["models"] = {"small": {**config["models"]["small"], "steps": 4}}
-    config["generate"] = {"number": 10}
-    fresh.config = config
-    fresh.run("resources/genome/genome.fa")
-    sequence = read_fasta(fresh.folder / "resources/genome/genome.fa").set_index("name").loc["chr2", "sequence"].upper()
-    (fresh.folder / "mine.fa").write_text(f">one\n{sequence[1000:1080]}\n>two\n{sequence[2000:2050].lower()}N\n")
+def scored(edited):
+    """The finished run of one small model, and files to score."""
+    config = edited.config
+    del config["models"]["transformer"], config["generate"]["runs"]["transformer"]
+    edited.config = config
+    sequence = (
+        read_fasta(edited.folder / "resources/genome/genome.fa").set_index("name").loc["chr2", "sequence"].upper()
+    )
+    (edited.folder / "mine.fa").write_text(f">one\n{sequence[1000:1080]}\n>two\n{sequence[2000:2050].lower()}N\n")
     draw = random.Random(1)
     rows = []
     for pos in (5001, 7001):
@@ -24,15 +24,15 @@ def scored(fresh):
         rows.append(f"chr2\t{pos}\t.\t{sequence[pos - 1]}\t{','.join(alts)}\t.\t.\t.\n")
     rows.append(f"chr2\t9001\tdel\t{sequence[9000:9004]}\t{sequence[9000]}\t.\t.\t.\n")
     header = "##fileformat=VCFv4.3\n##contig=<ID=chr2>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
-    (fresh.folder / "mine.vcf").write_text(header + "".join(rows))
-    fresh.edit(
+    (edited.folder / "mine.vcf").write_text(header + "".join(rows))
+    edited.edit(
         score={
             "samples": 4,
             "fasta": [{"name": "mine", "source": "mine.fa"}],
             "variants": [{"name": "mine", "source": "mine.vcf", "label": "hepatic"}],
         }
     )
-    return fresh
+    return edited
 
 
 def test_scores_are_made_once_and_belong_to_a_whole_run(scored):

@@ -5,19 +5,9 @@ import shutil
 import time
 
 import pytest
+from conftest import QUESTIONS
 
 RUNS = 3
-QUESTIONS = [
-    "composition",
-    "kmers",
-    "motifs",
-    "discovery",
-    "novelty",
-    "discrimination",
-    "likelihood",
-    "function",
-    "grammar",
-]
 # Run times are collected again whenever the report is written.
 PAGE = {"write_report": 1, "collect_run_times": 1}
 END = {"compare_runs": 1, "draw_comparison": 1, "write_multiqc": 1, **PAGE}
@@ -61,65 +51,49 @@ BOOTSTRAPPED = {
 EXTRACTED = {"check_inputs": 1, "extract_windows": 3, **SPLIT}
 
 
-def expected(**jobs):
-    return jobs
+# Changes of config values, and the jobs that follow besides the page.
+EDITS = [
+    ({"samplers__refined__temperature": 0.9}, generated(1)),
+    ({"samplers__ancestral__steps": 9}, generated(2)),
+    ({"samplers__third": {"steps": 4}}, {}),
+    ({"tiles__width": 50}, {}),  # no model is of tiles
+    ({"models__transformer__learning_rate": 0.001}, trained(1, 1)),
+    (
+        {"models__transformer": {"backbone": "owner/name", "revision": "v1", "steps": 10, "batch_size": 16}},
+        {"download_backbone": 1, **trained(1, 1), "embed_windows": 2},
+    ),
+    ({"generate__number": 30}, generated(RUNS)),
+    ({"generate__filters": {"max_homopolymer": 5}}, generated(RUNS)),
+    ({"generate__shards": 2}, {"generate_shard": 2 * RUNS, **generated(RUNS)}),
+    ({"evaluation__bootstrap": 120}, BOOTSTRAPPED),
+    ({"evaluation__probe_windows": 30}, {"embed_windows": 4, "probe_labels": 2, **PAGE}),
+    (
+        {"evaluation__motifs": {"taxon": "insects"}},
+        {"evaluate_motifs": RUNS, "evaluate_discovery": RUNS, "draw_run": RUNS, **END},
+    ),
+    ({"evaluation__discovery": 3}, {"evaluate_discovery": RUNS, "draw_run": RUNS, **END}),
+    (
+        {"evaluation__oracle": {"epochs": 3}},
+        {**ORACLE, **dict.fromkeys(JUDGED, RUNS), **END},
+    ),
+    ({"evaluation__lstm": {"epochs": 1, "parameters": 4000}}, {**LSTM, **judged(RUNS)}),
+    (
+        {"evaluation__lstm": None},
+        {rule: number for rule, number in judged(RUNS).items() if rule != "score_sets_lstm"},
+    ),
+    ({"evaluation__markov_orders": [0, 1]}, {"make_floors": 1, "draw_training_curve": 1, **judged(RUNS)}),
+    ({"report__title": "Another"}, PAGE),
+    ({"split__max_per_track": 50}, SPLIT),
+    ({"windows__max_lower_case": 0.4}, {key: n for key, n in EXTRACTED.items() if key != "check_inputs"}),
+    ({"windows__width": 90}, EXTRACTED),
+]
 
 
-@pytest.mark.parametrize(
-    ("changes", "jobs"),
-    [
-        ({"samplers__refined__temperature": 0.9}, generated(1)),
-        ({"samplers__ancestral__steps": 9}, generated(2)),
-        ({"samplers__third": {"steps": 4}}, {}),
-        ({"tiles__width": 50}, {}),  # no model is of tiles
-        ({"models__transformer__learning_rate": 0.001}, trained(1, 1)),
-        (
-            {"models__transformer": {"backbone": "owner/name", "revision": "v1", "steps": 10, "batch_size": 16}},
-            {"download_backbone": 1, **trained(1, 1), "embed_windows": 2},
-        ),
-        ({"generate__number": 30}, generated(RUNS)),
-        ({"generate__filters": {"max_homopolymer": 5}}, generated(RUNS)),
-        ({"generate__shards": 2}, {"generate_shard": 2 * RUNS, **generated(RUNS)}),
-        ({"evaluation__bootstrap": 120}, BOOTSTRAPPED),
-        ({"evaluation__probe_windows": 30}, {"embed_windows": 4, "probe_labels": 2, **PAGE}),
-        (
-            {"evaluation__motifs": {"taxon": "insects"}},
-            {"evaluate_motifs": RUNS, "evaluate_discovery": RUNS, "draw_run": RUNS, **END},
-        ),
-        ({"evaluation__discovery": 3}, {"evaluate_discovery": RUNS, "draw_run": RUNS, **END}),
-        (
-            {"evaluation__oracle": {"epochs": 3}},
-            {**ORACLE, **dict.fromkeys(JUDGED, RUNS), **END},
-        ),
-        ({"evaluation__lstm": {"epochs": 1, "parameters": 4000}}, {**LSTM, **judged(RUNS)}),
-        (
-            {"evaluation__lstm": None},
-            {rule: number for rule, number in judged(RUNS).items() if rule != "score_sets_lstm"},
-        ),
-        ({"evaluation__markov_orders": [0, 1]}, {"make_floors": 1, "draw_training_curve": 1, **judged(RUNS)}),
-        ({"report__title": "Another"}, PAGE),
-        ({"split__max_per_track": 50}, SPLIT),
-        ({"windows__max_lower_case": 0.4}, {key: n for key, n in EXTRACTED.items() if key != "check_inputs"}),
-        ({"windows__width": 90}, EXTRACTED),
-    ],
-    ids=lambda value: "+".join(value) if isinstance(value, dict) else None,
-)
+@pytest.mark.parametrize(("changes", "jobs"), EDITS, ids=["+".join(changes) for changes, _ in EDITS])
 def test_an_edited_config_value(edited, changes, jobs):
     edited.edit(**changes)
     # The report shows the whole config, so it is written again whatever changes.
     assert edited.stale() == {**jobs, **PAGE}
-
-
-def test_a_model_and_the_one_that_starts_from_it(fresh):
-    learned = {"steps": 80, "warmup_steps": 5, "learning_rate": 0.01}  # more than a guess, which is asked for
-    small = {**fresh.config["models"]["small"], **learned}
-    fresh.edit(models__small=small, models__transformer={"start_from": "small", "steps": 10, "batch_size": 16})
-    fresh.run("models", "--quiet", "host")
-    assert fresh.stale("models") == {}
-    fresh.edit(models__transformer__learning_rate=0.001)
-    assert fresh.stale("models") == {"train_model": 1}
-    fresh.edit(models__small__learning_rate=0.001)
-    assert fresh.stale("models") == {"train_model": 2}
 
 
 def test_a_sampler_that_is_used_is_generated_evaluated_and_compared(edited):
@@ -128,35 +102,39 @@ def test_a_sampler_that_is_used_is_generated_evaluated_and_compared(edited):
 
 
 def test_an_edited_sampler_is_really_run_again_and_nothing_else(edited):
-    before = {path: path.stat().st_mtime_ns for path in (edited.folder / "results").rglob("*") if path.is_file()}
+    """As far as a file is asked for; what follows from it waits."""
+    results = edited.folder / "results"
+    before = {path: path.stat().st_mtime_ns for path in results.rglob("*") if path.is_file()}
     edited.edit(samplers__refined__temperature=0.9)
-    edited.run()
+    edited.run("results/evaluation/small/refined/composition.tsv")
     changed = {
-        str(path.relative_to(edited.folder / "results"))
-        for path in (edited.folder / "results").rglob("*")
+        path.relative_to(results)
+        for path in results.rglob("*")
         if path.is_file() and before.get(path) != path.stat().st_mtime_ns
     }
-    changed = {name for name in changed if not name.startswith("benchmarks/")}
-    assert all(name.split("/")[0] in ("comparison", "report") or "small/refined" in name for name in changed), changed
-    assert "sequences/small/refined/sequences.fasta" in changed
-    assert edited.stale() == {}
+    changed = {str(path) for path in changed if path.parts[0] != "benchmarks"}
+    assert all("small/refined" in name for name in changed), changed
+    assert {"sequences/small/refined/sequences.fasta", "evaluation/small/refined/composition.tsv"} <= changed
+    made = ("match_sets", "evaluate_composition")
+    assert edited.stale() == {rule: number for rule, number in judged(1).items() if rule not in made}
 
 
-@pytest.mark.parametrize(
-    ("path", "old", "new", "jobs"),
-    [
-        ("sampling/draw.py", "import torch\n", "import torch\n\nAN_EDIT = 1\n", generated(RUNS)),
-        ("evaluation/novelty.py", "import pandas as pd\n", "import pandas as pd\n\nAN_EDIT = 1\n", None),
-        ("figures/training.py", "import pandas as pd\n", "import pandas as pd\n\nAN_EDIT = 1\n", None),
-    ],
-)
-def test_edited_code(edited, path, old, new, jobs):
-    edited.replace(f"workflow/diffusion_bert/{path}", old, new)
-    if path.startswith("evaluation/novelty"):
+# Modules with a line to edit after, and the jobs that follow.
+CODE = [
+    ("sampling/draw.py", "import torch\n", generated(RUNS)),
+    (
+        "evaluation/novelty.py",
+        "import pandas as pd\n",
         # Discrimination keeps copies together, which novelty finds.
-        jobs = {"evaluate_novelty": RUNS, "evaluate_discrimination": RUNS, "draw_run": RUNS, **END}
-    if path.startswith("figures/training"):
-        jobs = {"draw_training_curve": 1, **PAGE}
+        {"evaluate_novelty": RUNS, "evaluate_discrimination": RUNS, "draw_run": RUNS, **END},
+    ),
+    ("figures/training.py", "import pandas as pd\n", {"draw_training_curve": 1, **PAGE}),
+]
+
+
+@pytest.mark.parametrize(("path", "line", "jobs"), CODE, ids=[path for path, _, _ in CODE])
+def test_edited_code(edited, path, line, jobs):
+    edited.replace(f"workflow/diffusion_bert/{path}", line, f"{line}\nAN_EDIT = 1\n")
     assert edited.stale() == jobs
 
 
@@ -187,14 +165,19 @@ def test_moving_the_folder_is_no_edit(edited, tmp_path):
     assert edited.stale() == {}
 
 
-def test_a_file_of_ones_own_that_changes(fresh):
+def test_a_file_of_ones_own_that_changes(windowed):
     """Content counts, not time: a track with another peak is read again, and what follows from it."""
-    (fresh.folder / "peaks").mkdir()
+    (windowed.folder / "peaks").mkdir()
     lines = [f"{chrom}\t{start}\t{start + 200}\n" for chrom in ("chr1", "chr2", "chr3") for start in (12000, 15000)]
     for name in ("a", "b"):
-        (fresh.folder / f"peaks/{name}.bed").write_text("".join(lines))
-    (fresh.folder / "config/tracks.tsv").write_text("name\tlabel\tsource\na\ta\tpeaks/a.bed\nb\tb\tpeaks/b.bed\n")
-    fresh.run("windows")
-    assert fresh.stale("windows") == {}
-    (fresh.folder / "peaks/b.bed").write_text("".join(lines[:-1]))
-    assert fresh.stale("windows") == {"download_track": 1, "check_inputs": 1, "extract_windows": 3, "split_windows": 1}
+        (windowed.folder / f"peaks/{name}.bed").write_text("".join(lines))
+    (windowed.folder / "config/tracks.tsv").write_text("name\tlabel\tsource\na\ta\tpeaks/a.bed\nb\tb\tpeaks/b.bed\n")
+    windowed.run("windows")
+    assert windowed.stale("windows") == {}
+    (windowed.folder / "peaks/b.bed").write_text("".join(lines[:-1]))
+    assert windowed.stale("windows") == {
+        "download_track": 1,
+        "check_inputs": 1,
+        "extract_windows": 3,
+        "split_windows": 1,
+    }
