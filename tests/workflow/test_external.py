@@ -9,23 +9,27 @@ from diffusion_bert.tables import SEQUENCES, read_parquet
 
 
 @pytest.fixture
-def suite(fresh):
-    """The tiny data, and two sets made elsewhere: a table with labels, a FASTA of a generator that knows none."""
-    config = fresh.config
+def suite(windowed):
+    """The tiny data, and two sets made elsewhere: a table with labels, a FASTA of a generator that knows none.
+
+    What can be switched off in an evaluation is off, and the motifs are JASPAR's.
+    """
+    config = windowed.config
+    config["evaluation"].update(motifs={}, discovery=0, oracle=None, lstm=None)
     del config["models"], config["samplers"], config["generate"]
     draw = random.Random(1)
     made = ["".join(draw.choices("ACGT", k=config["windows"]["width"])) for _ in range(60)]
     labels = list(config["simulate"]["grammar"])
     table = pd.DataFrame({"class": [labels[i % len(labels)] for i in range(60)], "seq": made})
     table.loc[0, "seq"] = "N" + made[0][1:]
-    table.to_csv(fresh.folder / "theirs.csv", index=False)
-    (fresh.folder / "others.fa").write_text("".join(f">{i}\n{s.lower()}\n" for i, s in enumerate(made)))
+    table.to_csv(windowed.folder / "theirs.csv", index=False)
+    (windowed.folder / "others.fa").write_text("".join(f">{i}\n{s.lower()}\n" for i, s in enumerate(made)))
     config["external"] = {
         "theirs": {"source": "theirs.csv", "columns": {"sequence": "seq", "label": "class"}},
         "others": {"source": "others.fa", "label": "all"},
     }
-    fresh.config = config
-    return fresh
+    windowed.config = config
+    return windowed
 
 
 def test_sequences_made_elsewhere_are_judged_without_a_model(suite):
@@ -43,6 +47,8 @@ def test_sequences_made_elsewhere_are_judged_without_a_model(suite):
     generated = evaluation[(evaluation["set"] == "generated") & (evaluation["label"] == "all")]
     assert abs(generated.loc["markov_bits_per_base", "value"] - 2) < 0.3, "random sequences under the chain"
     assert pd.isna(generated.loc["model_bits_per_base", "value"])
+    assert set(evaluation["set"]) == {"generated", "ceiling", "dinucleotide_shuffle", "markov", "uniform"}
+    assert not list(folder.rglob("discovery*")) + list(folder.rglob("function*")) + list(folder.rglob("*oracle*"))
     page = (folder / "report/index.html").read_text()
     assert "theirs" in page
     assert "no model was trained here" in page
