@@ -19,9 +19,8 @@ from diffusion_bert.diffusion import BITS
 from diffusion_bert.sampling import draw
 from diffusion_bert.sampling.generate import batches
 from diffusion_bert.sampling.noise import ORDER, uniforms
-from diffusion_bert.sampling.order import EntropyBounded, Planned, slots
 from diffusion_bert.sampling.predict import Predictor
-from diffusion_bert.sampling.reverse import dense, revealed_fractions
+from diffusion_bert.sampling.reverse import dense, planned, revealed_fractions, stages
 from diffusion_bert.sampling.settings import Sampler
 from diffusion_bert.seeds import derive_seed
 from diffusion_bert.training.checkpoints import Denoiser
@@ -77,21 +76,10 @@ def _log_p(truth: torch.Tensor, predictor: Predictor, sampler: Sampler, seeds: t
     if not (predictor.allowed[columns.clamp(max=len(predictor.allowed) - 1)] == truth).all():
         raise ValueError("sequences must hold nothing but A, C, G, T")
     fractions = revealed_fractions(predictor.denoiser.schedule, sampler.steps, predictor.device)
-    order, noise = sampler.reveals(), uniforms(seeds, truth.shape[1], purpose=ORDER, round_=0)
-    planned = isinstance(order, Planned)
-    stage = dense(order.plan(masked, fractions, noise), masked) if planned else dense(*slots(masked, fractions))
+    noise = uniforms(seeds, truth.shape[1], purpose=ORDER, round_=0)
+    stage = dense(*planned(sampler, masked, fractions, noise))
     total = torch.zeros(len(truth), dtype=torch.float64, device=truth.device)
-    number = 0
-    while masked.any():
-        rows = masked.any(1).nonzero()[:, 0]
-        chosen = (stage == number)[rows]
-        hidden = chosen if planned else masked[rows]
-        log_probs = predictor(tokens, rows, hidden)
-        if not planned:
-            bounded = isinstance(order, EntropyBounded)
-            counts = order.allowed(log_probs, hidden) if bounded else chosen.sum(1)
-            chosen = order.choose(log_probs, hidden, counts, noise[rows])
-            log_probs = log_probs[chosen[hidden]]
+    for _, rows, chosen, log_probs in stages(tokens, masked, stage, noise, predictor, sampler):
         drawn_from = draw.truncated(
             log_probs, temperature=sampler.temperature, top_p=sampler.top_p, top_k=sampler.top_k
         )
@@ -100,5 +88,4 @@ def _log_p(truth: torch.Tensor, predictor: Predictor, sampler: Sampler, seeds: t
         total.index_add_(0, row, drawn_from.gather(1, columns[row, position][:, None])[:, 0])
         tokens[row, position] = truth[row, position]
         masked[row, position] = False
-        number += 1
     return total

@@ -6,7 +6,7 @@ steps that reveal something to the next. 1,000 steps on 200 tokens then cost abo
 the result is that of 1,000 steps.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
@@ -95,6 +95,23 @@ def advance(
     empty; -1 for what stays masked. noise: of a stage's number, the uniform numbers (B, L) for tokens and for their
     lengths. first: the number of the first stage among all steps of all passes.
     """
+    for number, rows, chosen, log_probs in stages(tokens, masked, stage, order_noise, predictor, sampler):
+        _reveal(tokens, masked, predictor, sampler, rows, chosen, log_probs, *noise(number), seeds, first + number)
+
+
+def stages(
+    tokens: torch.Tensor,
+    masked: torch.Tensor,
+    stage: torch.Tensor,
+    order_noise: torch.Tensor,
+    predictor: Predictor,
+    sampler: Sampler,
+) -> Iterator[tuple[int, torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """What is to be revealed, stage after stage, as for ``advance``: the stage's number, the rows (b,) it concerns, the
+    positions chosen (b, L) bool, and the predictions (n, A) at these in row-major order.
+
+    Whoever asks puts the tokens there, in ``tokens`` and ``masked``, before the next stage is predicted.
+    """
     order = sampler.reveals()
     bounded = isinstance(order, EntropyBounded)
     number = 0
@@ -112,7 +129,7 @@ def advance(
             counts = order.allowed(log_probs, hidden) if bounded else now[rows].sum(1)
             chosen = order.choose(log_probs, hidden, counts, order_noise[rows])
             log_probs = log_probs[chosen[hidden]]
-        _reveal(tokens, masked, predictor, sampler, rows, chosen, log_probs, *noise(number), seeds, first + number)
+        yield number, rows, chosen, log_probs
         number += 1
 
 
