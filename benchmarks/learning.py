@@ -62,8 +62,8 @@ VARIANTS = {
     "batch 64": {"batch_size": 64},
     "convolutions only": {"architecture": {"dilations": [1, 2, 4], "attention_layers": 0}},
     "bert": {"backbone": "bert"},
-    "3-mers": {"tokenizer": {"kind": "kmers", "k": 3}},
-    "bpe": {"tokenizer": {"kind": "bpe"}},
+    "bert, 3-mers": {"backbone": "bert", "tokenizer": {"kind": "kmers", "k": 3}},
+    "bert, bpe": {"backbone": "bert", "tokenizer": {"kind": "bpe"}},
     "spans": {"masking": {"kind": "span"}},
 }
 
@@ -159,7 +159,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         for seed in arguments.seeds:
             for name in arguments.learners:
-                folder = (arguments.keep or Path(scratch)) / f"{name.replace(' ', '_')}_{seed}"
+                folder = (arguments.keep or Path(scratch)) / f"{name.replace(" ", "_")}_{seed}"
                 seconds, own = 60 * arguments.minutes, derive_seed(seed, name)
                 if name == "lstm":
                     took = learn_lstm(arguments.splits, len(split["train"]), arguments.parameters, own, seconds, folder)
