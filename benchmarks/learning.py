@@ -159,7 +159,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         for seed in arguments.seeds:
             for name in arguments.learners:
-                folder = (arguments.keep or Path(scratch)) / f"{name.replace(" ", "_")}_{seed}"
+                folder = (arguments.keep or Path(scratch)) / f"{name.replace(', ', '_').replace(' ', '_')}_{seed}"
                 seconds, own = 60 * arguments.minutes, derive_seed(seed, name)
                 if name == "lstm":
                     took = learn_lstm(arguments.splits, len(split["train"]), arguments.parameters, own, seconds, folder)
