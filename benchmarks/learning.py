@@ -14,7 +14,9 @@ and clocks does. Each learner first takes a few steps to see how many it may tak
 with its time; the seconds that it took in fact stand in the table. Bits are those of test windows drawn at random, the
 same for all: exact for LSTM and chain, an upper bound for diffusion models, estimated without bias from ``--passes``
 masks a window. ``less`` is the mean difference from the chain of the same windows, with the standard error of that
-mean; all of several seeds are in the table.
+mean; all of several seeds are in the table. ``new`` is the same over the test windows that are no near duplicates
+(identity of at least .9, either strand) of training windows: repeats flatter whoever remembers, a chain of high order
+first.
 """
 
 import argparse
@@ -34,6 +36,7 @@ from diffusion_bert.baseline.folder import load_lstm
 from diffusion_bert.baseline.train import train_lstm
 from diffusion_bert.diffusion import stratified_times
 from diffusion_bert.evaluation.markov import fit_best_markov
+from diffusion_bert.evaluation.novelty import NEAR, Library, nearest
 from diffusion_bert.likelihood import bits_per_base
 from diffusion_bert.seeds import derive_seed
 from diffusion_bert.settings import load_config
@@ -141,18 +144,21 @@ def main() -> None:
     test = split["test"].sample(min(arguments.windows, len(split["test"])), random_state=0)
     sequences, labels = test["sequence"].tolist(), test["label"].tolist()
     print(f"{len(split['train']):,} training windows, {len(test):,} of {len(split['test']):,} test windows", flush=True)
+    new = (nearest(sequences, Library(split["train"]["sequence"].tolist()))["identity"] < NEAR).to_numpy()
+    print(f"{(~new).sum():,} of them are near duplicates of training windows", flush=True)
     began = time.process_time()
     chain, candidates = fit_best_markov(split["train"], split["validation"], list(range(9)))
     of_chain = chain.bits_per_base(sequences, labels)
     order = int(candidates.loc[candidates["chosen"] == "yes", "order"].iloc[0])
-    print(f"{'learner':<20} {'seed':>4} {'CPU-s':>6} {'bits a base':>11} {'less than the chain':>24}", flush=True)
+    print(
+        f"{'learner':<20} {'seed':>4} {'CPU-s':>6} {'bits a base':>11} {'less than the chain':>24} {'new':>24}",
+        flush=True,
+    )
 
     def line(name: str, seed: int | str, seconds: float, bits: np.ndarray) -> None:
         less = of_chain - bits
-        error = less.std(ddof=1) / len(less) ** 0.5
-        print(
-            f"{name:<20} {seed:>4} {seconds:>6.0f} {bits.mean():>11.4f} {less.mean():>14.4f} +- {error:.4f}", flush=True
-        )
+        means = [f"{x.mean():>14.4f} +- {x.std(ddof=1) / len(x) ** 0.5:.4f}" for x in (less, less[new])]
+        print(f"{name:<20} {seed:>4} {seconds:>6.0f} {bits.mean():>11.4f} {' '.join(means)}", flush=True)
 
     if "markov" in arguments.learners:
         line(f"markov, order {order}", "-", time.process_time() - began, of_chain)
