@@ -106,7 +106,7 @@ def learn_model(name: str, splits: Path, seed: int, seconds: float, folder: Path
         of_now = {**settings, "steps": steps, "epochs": None, "minutes": None, "validate_every": None}
         if steps <= 3 * TRIED:
             of_now["validate_every"] = steps
-        train(splits / "train.parquet", splits / "validation.parquet", of_now, seed, folder, threads=1)
+        train(splits / "train.parquet", splits / "validation.parquet", of_now, seed, folder)
 
     with as_published:
         return in_time(learn, seconds)

@@ -90,7 +90,7 @@ def ours(data: Data, parts: int = 1) -> float:
             ticks[step] = data.clock()
 
     paths = (data.folder / "windows.parquet",) * 2
-    train(*paths, settings, 1, data.folder / "model", threads=data.threads, progress=progress)
+    train(*paths, {**settings, "threads": data.threads}, 1, data.folder / "model", progress=progress)
     tokens = np.mean([len(s) for s in data.sequences]) * data.batch_size * data.steps
     return tokens / (ticks[SKIPPED + data.steps] - ticks[SKIPPED])
 

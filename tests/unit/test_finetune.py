@@ -70,7 +70,6 @@ def run(data, backbone, name="model", **changes):
         data / name,
         backbone=backbone,
         checkpoint_folder=data / "state",
-        threads=1,
     )
     return load_model_folder(data / name, "cpu"), curve
 
@@ -129,7 +128,7 @@ def test_a_model_that_starts_from_another(data, architecture):
     sizes = {"bert": {"width": 16, "layers": 1, "heads": 2, "expansion": 2}}
     settings = {**SETTINGS, "backbone": architecture, "comb_factor": 1.0, "steps": 60, "validate_every": 60}
     settings |= {"architecture": sizes.get(architecture, SETTINGS["architecture"])}
-    first = train(data / "train.parquet", data / "validation.parquet", settings, 3, data / "first", threads=1)
+    first = train(data / "train.parquet", data / "validation.parquet", settings, 3, data / "first")
     more = motifs(120, 3)
     more["label"] = ["c" if label == "a" else "b" for label in more["label"]]
     for name, frame in (("train", more), ("validation", more.head(40))):
@@ -161,7 +160,6 @@ def test_pretrained_on_tiles_that_have_no_label(data, tokenizer, caplog):
         {**settings, "steps": 120, "validate_every": 40},
         3,
         data / "first",
-        threads=1,
     )
     first = load_model_folder(data / "first")
     assert first.labels == []
@@ -207,7 +205,7 @@ def test_a_cut_run_ends_as_a_whole_one(data, backbone, kind, finetune):
     settings = {**SETTINGS, "architecture": {}, "backbone": str(backbone), "steps": 30, "validate_every": 15}
     settings |= {"optimizer": "adamw", "finetune": finetune}
     arguments = (data / "train.parquet", data / "validation.parquet", settings, 3)
-    more = {"backbone": backbone, "threads": 1}
+    more = {"backbone": backbone}
     with pytest.raises(Killed):
         train(*arguments, data / "cut", checkpoint_folder=data / "state", progress=kill, **more)
     assert (data / "state" / FILE).is_file()
@@ -285,7 +283,7 @@ class TestClassifier:
     def test_without_it_there_is_no_head(self, data):
         folder = data / "model"
         settings = {**SETTINGS, "steps": 5, "validate_every": 5}
-        train(data / "train.parquet", data / "validation.parquet", settings, 3, folder, threads=1)
+        train(data / "train.parquet", data / "validation.parquet", settings, 3, folder)
         assert "classes" not in json.loads((folder / "config.json").read_text())
         assert not any("classifier" in key for key in weights(folder))
 

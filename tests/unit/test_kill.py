@@ -78,7 +78,6 @@ def run(folder, name, moment=None):
             folder / name,
             checkpoint_folder=folder / "state",
             device="cpu",
-            threads=1,
             progress=progress,
         )
 

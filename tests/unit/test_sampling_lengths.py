@@ -325,7 +325,6 @@ def test_a_model_trained_on_bpe_makes_the_lengths_it_is_asked_for(tmp_path):
         settings,
         3,
         tmp_path / "model",
-        threads=1,
         device="cpu",
     )
     denoiser = load_model_folder(tmp_path / "model", device="cpu")

@@ -53,14 +53,13 @@ def data(tmp_path):
     return tmp_path / "train.parquet", tmp_path / "validation.parquet"
 
 
-def run(data, folder, seed=3, threads=1, checkpoint_folder=None, progress=None, **changes):
+def run(data, folder, seed=3, checkpoint_folder=None, progress=None, **changes):
     settings = {**SETTINGS, **changes}
     return train(
         *data,
         settings,
         seed,
         folder,
-        threads=threads,
         checkpoint_folder=checkpoint_folder,
         progress=progress,
         device="cpu",
@@ -159,10 +158,12 @@ class TestTrainSaveLoad:
         lines = re.findall(r"step (\d) of 4; training [\d.]+ bits a base; ends about \d\d:\d\d:\d\d", caplog.text)
         assert lines == ["1", "2", "3"]
 
-    def test_the_number_of_threads_is_set_back(self, data, tmp_path):
+    def test_the_number_of_threads_is_the_configs_and_set_back(self, data, tmp_path, caplog):
+        caplog.set_level(logging.INFO)
         before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
         state = torch.get_rng_state()
-        run(data, tmp_path / "model", steps=1)
+        run(data, tmp_path / "model", steps=1, threads=2)
+        assert "convnet on cpu, 2 threads" in caplog.text
         assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == before
         assert torch.equal(torch.get_rng_state(), state)
 

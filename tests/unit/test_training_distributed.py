@@ -55,7 +55,6 @@ def job(folder, name="model", **changes):
         "seed": 3,
         "folder": str(folder / name),
         "checkpoint_folder": str(folder / "state"),
-        "threads": 1,
     }
 
 

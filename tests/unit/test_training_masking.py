@@ -80,9 +80,7 @@ def test_the_bound_that_is_reported_does_not_know(tmp_path):
 
     def run(learning_rate, **masking):
         settings = {**SETTINGS, "steps": 8, "validate_every": 8, "learning_rate": learning_rate, "masking": masking}
-        curve = train(
-            tmp_path / "train.parquet", tmp_path / "validation.parquet", settings, 3, tmp_path / "m", threads=1
-        )
+        curve = train(tmp_path / "train.parquet", tmp_path / "validation.parquet", settings, 3, tmp_path / "m")
         return curve.iloc[-1]
 
     # A model that does not move: the same bound, though the steps' masks are others.

@@ -48,7 +48,6 @@ def run(folder, track, until=None, **changes):
         checkpoint_folder=folder / "state",
         tracking_folder=folder / "tracking",
         device="cpu",
-        threads=1,
         progress=progress,
     )
 

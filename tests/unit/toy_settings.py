@@ -33,6 +33,7 @@ SETTINGS = {
     "precision": "float32",
     "gradient_checkpointing": False,
     "compile": False,
+    "threads": 1,
     "optimizer": "muon",
     "learning_rate": 0.01,
     "weight_decay": 0.01,

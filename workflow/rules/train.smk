@@ -19,7 +19,7 @@ rule train_model:
     retries: 3
     conda:
         "../../envs/train.yaml"
-    threads: 1
+    threads: lambda wildcards: config["models"][wildcards.model]["threads"]
     resources:
         mem_mb=6000,
         runtime=720,

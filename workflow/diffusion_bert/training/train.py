@@ -62,7 +62,6 @@ def train(
     checkpoint_folder: str | Path | None = None,
     tracking_folder: str | Path | None = None,
     device: str = "auto",
-    threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     team: Team | None = None,
 ) -> pd.DataFrame:
@@ -73,8 +72,8 @@ def train(
     checkpoint_folder: where the state of the run is kept at each validation and found again after a kill; removed from
     there once the model folder is complete. With one, SIGTERM ends the run after its step, by StoppedError, and the
     next run goes on from that step. tracking_folder: where TensorBoard or W&B keep the curve, by ``track``.
-    threads: of the CPU, by default the fixed number of ``reproducible``. progress: called after each step with (steps
-    done, steps in all). team: the processes that train one model together (``distributed``), the first of which writes.
+    progress: called after each step with (steps done, steps in all). team: the processes that train one model together
+    (``distributed``), the first of which writes.
 
     The model kept is the best of the validations by bits a base. Raises UserError where the windows are of no use, the
     settings contradict each other, or the loss is no longer a number.
@@ -89,7 +88,7 @@ def train(
         )
     on = best_device(device)
     forked = torch.random.fork_rng([on] if on.type == "cuda" else [])
-    with reproducible() if threads is None else reproducible(threads), forked:
+    with reproducible(settings["threads"]), forked:
         run = _Run.set_up(train_parquet, validation_parquet, settings, seed, backbone, on, team)
         run.resume(checkpoint_folder)
         with (
