@@ -13,9 +13,10 @@ from diffusion_bert.backbones.load import build_model
 from diffusion_bert.errors import UserError
 from diffusion_bert.reproducible import reproducible
 from diffusion_bert.sampling import filters, settings
-from diffusion_bert.sampling import run as module
+from diffusion_bert.sampling import jobs as module
 from diffusion_bert.sampling.__main__ import labels_of, main, with_settings
-from diffusion_bert.sampling.run import generate_run
+from diffusion_bert.sampling.jobs import generate_run
+from diffusion_bert.sampling.request import Request
 from diffusion_bert.tables import SEQUENCES, read_fasta, read_parquet
 from diffusion_bert.tokens import BaseTokenizer
 from diffusion_bert.training.checkpoints import save_model_folder
@@ -43,10 +44,11 @@ def test_it_makes_what_the_library_makes(model, tmp_path):
     settings_of = ["--set", "steps=5", "order=entropy", "refine.passes=1", "refine.fraction=0.2"]
     assert main([str(model), str(tmp_path / "out/x"), *options, *settings_of]) == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["x.fasta", "x.filters.tsv", "x.parquet"]
-    generate_run(
-        model,
+    request = Request(
+        model=model,
         train=None,
         test=None,
+        guide=None,
         sampler={
             **settings.DEFAULTS,
             "steps": 5,
@@ -60,6 +62,9 @@ def test_it_makes_what_the_library_makes(model, tmp_path):
         filters={**filters.DEFAULTS, "max_homopolymer": 3},
         likelihood_samples=2,
         seed=4,
+    )
+    generate_run(
+        request,
         fasta=tmp_path / "y.fasta",
         table=tmp_path / "y.parquet",
         filtered=tmp_path / "y.filters.tsv",

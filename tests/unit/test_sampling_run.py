@@ -1,7 +1,6 @@
 """A run: how many of each label and how long, what is dropped and drawn again, shards, and going on after a kill."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,10 +19,13 @@ from diffusion_bert.errors import UserError
 from diffusion_bert.oracle.folder import Oracle, load_oracle, save_oracle
 from diffusion_bert.oracle.network import SequenceNetwork
 from diffusion_bert.reproducible import reproducible
+from diffusion_bert.sampling import jobs
 from diffusion_bert.sampling import run as module
 from diffusion_bert.sampling.collapse import COLLAPSE
 from diffusion_bert.sampling.draws import Draw, Draws
-from diffusion_bert.sampling.run import FILTERED, counts_of_labels, generate_run, generate_shard, share_out
+from diffusion_bert.sampling.jobs import generate_run, generate_shard
+from diffusion_bert.sampling.request import Request, counts_of_labels, share_out
+from diffusion_bert.sampling.run import FILTERED
 from diffusion_bert.tables import SEQUENCES, WINDOWS, read_fasta, read_parquet, read_tsv, write_parquet
 from diffusion_bert.tokens import BaseTokenizer
 from diffusion_bert.training.checkpoints import save_model_folder
@@ -64,7 +66,7 @@ def test_the_number_is_shared_out_as_the_test_windows_are_or_evenly():
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch):
     """Two threads wait for each other, far longer than they work on models of this size, where others use the cores."""
-    monkeypatch.setattr(module, "reproducible", lambda: reproducible(1))
+    monkeypatch.setattr(jobs, "reproducible", lambda: reproducible(1))
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +85,9 @@ def data(tmp_path_factory):
     return folder
 
 
-def arguments(data, out, **changes):
+def request(data, **changes):
     filters = {**FILTERS, **changes.pop("filters", {})}
-    return {
+    settings = {
         "model": data / "model",
         "train": data / "train.parquet",
         "test": data / "test.parquet",
@@ -96,17 +98,27 @@ def arguments(data, out, **changes):
         "filters": filters,
         "likelihood_samples": 2,
         "seed": 7,
+        "guide": None,
+        **changes,
+    }
+    return Request(**settings)
+
+
+def files(out):
+    return {
         "fasta": out / "s.fasta",
         "table": out / "s.parquet",
         "filtered": out / "filters.tsv",
         "collapsed": out / "collapse.tsv",
         "kept": out / "draws" / "all.jsonl",
-        **changes,
     }
 
 
 def run(data, out, **changes):
-    generate_run(**arguments(data, out, **changes))
+    written = files(out) | {
+        key: changes.pop(key) for key in ("collapsed", "kept", "name", "progress") if key in changes
+    }
+    generate_run(request(data, **changes), **written)
     return read_parquet(out / "s.parquet", SEQUENCES)
 
 
@@ -320,18 +332,16 @@ def test_another_number_of_samples_scores_anew_and_draws_nothing(data, tmp_path,
 def test_any_number_of_shards_makes_the_same_files(data, tmp_path, monkeypatch, shards):
     changes = {"length": 3, "filters": {"max_homopolymer": 2, "attempts": 50}}
     run(data, tmp_path / "whole", **changes)
-    given = arguments(data, tmp_path / "parts", **changes)
-    shared = {key: given[key] for key in given if key not in ("fasta", "table", "filtered", "collapsed", "kept")}
+    asked = request(data, **changes)
     tables = []
     for shard in range(shards):
         tables.append(tmp_path / f"{shard}.parquet")
         kept = tmp_path / "parts" / "draws" / f"{shard}.jsonl"
-        generate_shard(**shared, shard=shard, shards=shards, table=tables[-1], kept=kept)
-    Path(given["kept"]).unlink(missing_ok=True)
+        generate_shard(asked, shard=shard, shards=shards, table=tables[-1], kept=kept)
     for file in (tmp_path / "parts/draws").iterdir():
         file.unlink()  # what the shards hand over is all that counts
     counted = Counted(monkeypatch)
-    generate_run(**given, shards=tables)
+    generate_run(asked, **files(tmp_path / "parts"), shards=tables)
     told = counts(tmp_path / "whole")
     assert told["duplicate"] > 0
     assert counted.drawn <= told["duplicate"] + told["homopolymer"]
@@ -419,12 +429,11 @@ def test_a_guided_run_is_cut_into_shards_killed_and_enlarged_like_any_other(data
     plain = run(data, tmp_path / "plain", length=20, filters={"max_homopolymer": 3})
     whole = run(data, tmp_path / "whole", **changes)
     assert said(guide, whole) > said(guide, plain) + 0.1
-    given = arguments(data, tmp_path / "parts", **changes)
-    shared = {key: given[key] for key in given if key not in ("fasta", "table", "filtered", "collapsed", "kept")}
+    asked = request(data, **changes)
     tables = [tmp_path / f"{shard}.parquet" for shard in range(3)]
     for shard, table in enumerate(tables):
-        generate_shard(**shared, shard=shard, shards=3, table=table, kept=tmp_path / "parts/draws" / f"{shard}.jsonl")
-    generate_run(**given, shards=tables)
+        generate_shard(asked, shard=shard, shards=3, table=table, kept=tmp_path / "parts/draws" / f"{shard}.jsonl")
+    generate_run(asked, **files(tmp_path / "parts"), shards=tables)
     assert content(tmp_path / "parts") == content(tmp_path / "whole")
     counted = Counted(monkeypatch)
     large = run(data, tmp_path / "whole", number=36, **changes)

@@ -4,24 +4,27 @@ from pathlib import Path
 
 from diffusion_bert.errors import reported
 from diffusion_bert.progress import bar
-from diffusion_bert.sampling.run import generate_shard
+from diffusion_bert.sampling.jobs import generate_shard
+from diffusion_bert.sampling.request import Request
 from diffusion_bert.seeds import derive_seed
 
 with reported(snakemake.log[0]), bar("generating", "sequence") as progress:
-    generate_shard(
-        Path(snakemake.input.model[0]).parent,
+    model, sampler = snakemake.wildcards.model, snakemake.wildcards.sampler
+    request = Request(
+        model=Path(snakemake.input.model[0]).parent,
         train=snakemake.input.train,
         test=snakemake.input.test,
-        shard=int(snakemake.wildcards.shard),
-        shards=snakemake.params.shards,
         sampler=snakemake.params.sampler,
         **snakemake.params.asked,
         # As in generate_sequences: all parts of a run are of one seed.
-        seed=derive_seed(
-            snakemake.params.seed, "generate_sequences", snakemake.wildcards.model, snakemake.wildcards.sampler
-        ),
+        seed=derive_seed(snakemake.params.seed, "generate_sequences", model, sampler),
+        guide=Path(snakemake.input.guide[0]).parent if snakemake.input.guide else None,
+    )
+    generate_shard(
+        request,
+        shard=int(snakemake.wildcards.shard),
+        shards=snakemake.params.shards,
         table=snakemake.output[0],
         kept=Path(snakemake.params.kept),
-        guide=Path(snakemake.input.guide[0]).parent if snakemake.input.guide else None,
         progress=progress,
     )

@@ -11,7 +11,8 @@ from typing import Any
 from diffusion_bert.errors import UserError
 from diffusion_bert.progress import bar
 from diffusion_bert.sampling.filters import DEFAULTS as FILTERS
-from diffusion_bert.sampling.run import generate_run
+from diffusion_bert.sampling.jobs import generate_run
+from diffusion_bert.sampling.request import Request
 from diffusion_bert.sampling.settings import DEFAULTS
 
 
@@ -22,8 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     output = options.output
     try:
         with bar("generating", "sequence") as progress:
-            generate_run(
-                options.model,
+            request = Request(
+                model=options.model,
                 train=options.train,
                 test=None,
                 sampler={**with_settings(DEFAULTS, options.set), "template": options.template},
@@ -39,12 +40,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 },
                 likelihood_samples=options.likelihood_samples,
                 seed=options.seed,
+                guide=options.guide,
+            )
+            generate_run(
+                request,
                 fasta=output.with_name(output.name + ".fasta"),
                 table=output.with_name(output.name + ".parquet"),
                 filtered=output.with_name(output.name + ".filters.tsv"),
                 collapsed=output.with_name(output.name + ".collapse.tsv") if options.train else None,
                 kept=output.with_name(output.name + ".draws") / "all.jsonl" if options.keep_draws else None,
-                guide=options.guide,
                 name=options.name,
                 progress=progress,
             )

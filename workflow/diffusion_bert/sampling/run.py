@@ -1,4 +1,4 @@
-"""One run: the sequences that one model makes with one sampler, filtered, scored and written.
+"""One run: the sequences that one model makes with one sampler, filtered and scored.
 
 Each sequence is drawn again until it passes the filters; then those that stand there already are drawn again. What is
 drawn is a function of the sequence's label, its number among those of the label, and the attempt, so neither batches,
@@ -19,26 +19,16 @@ import pandas as pd
 from diffusion_bert.digests import code_digest
 from diffusion_bert.errors import UserError
 from diffusion_bert.likelihood import bits_per_base
-from diffusion_bert.reproducible import reproducible
-from diffusion_bert.sampling.collapse import COLLAPSE, collapse, warnings
-from diffusion_bert.sampling.draws import DRAWS, Draw, Draws
+from diffusion_bert.sampling.collapse import collapse, warnings
+from diffusion_bert.sampling.draws import Draw, Draws
 from diffusion_bert.sampling.filters import Filters
 from diffusion_bert.sampling.generate import UNLABELLED, in_batches
 from diffusion_bert.sampling.scorers import scorer_of
 from diffusion_bert.sampling.settings import Sampler
 from diffusion_bert.sampling.templates import read_templates
 from diffusion_bert.seeds import derive_seed
-from diffusion_bert.tables import (
-    SEQUENCES,
-    WINDOWS,
-    Columns,
-    check,
-    read_parquet,
-    write_fasta,
-    write_parquet,
-    write_tsv,
-)
-from diffusion_bert.training.checkpoints import Denoiser, load_model_folder
+from diffusion_bert.tables import SEQUENCES, Columns, check
+from diffusion_bert.training.checkpoints import load_model_folder
 
 log = logging.getLogger(__name__)
 
@@ -270,182 +260,6 @@ class Run:
             }
         )
         return check(frame, SEQUENCES, "the generated sequences")
-
-
-def generate_run(
-    model: str | Path,
-    *,
-    train: str | Path | None,
-    test: str | Path | None,
-    sampler: Mapping[str, Any],
-    number: int,
-    labels: Mapping[str | None, int] | None,
-    length: int | None,
-    filters: Mapping[str, Any],
-    likelihood_samples: int,
-    seed: int,
-    fasta: str | Path,
-    table: str | Path,
-    filtered: str | Path,
-    collapsed: str | Path | None,
-    kept: Path | None = None,
-    shards: Sequence[str | Path] = (),
-    guide: str | Path | None = None,
-    name: str | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> None:
-    """Generate, filter, bound the likelihood of each sequence under the model; write FASTA and tables.
-
-    model: a model folder. train, test: WINDOWS files; the test windows' labels share out ``number``, the training
-    windows' lengths are those drawn from, and they are what the collapse alarm compares with. Without test the labels
-    of the model have equal shares; without train there must be a length or a template, and there is no alarm.
-    sampler, number, labels, length, filters: as in the config. Written: fasta; table (SEQUENCES); filtered (FILTERED);
-    collapsed (COLLAPSE), unless None. kept: a file for draws, from which a killed run goes on. shards: what
-    ``generate_shard`` wrote for the same settings; nothing is drawn that is in there. guide: the folder of the oracle
-    for a sampler with ``guide.scorer: oracle``. name: of the sampler, for the FASTA's headers.
-
-    Raises UserError for what cannot be made, and where not one sequence passes the filters.
-    """
-    with reproducible():
-        run, first = _planned(
-            *(model, train, test, sampler, number, labels, length, filters, likelihood_samples, seed, kept, guide),
-            progress,
-        )
-        for path in shards:
-            run.draws.take_table(read_parquet(path, DRAWS))
-        chosen = run.different(run.passing(first))
-        account = run.account(first, chosen)
-        made = [draw for draw in chosen if draw is not None]
-        if not made:
-            raise UserError(
-                f"Not one of {len(first)} sequences passes generate.filters in {run.filters.attempts} draws each "
-                f"({', '.join(f'{row.sequences} {row.what}' for row in account.itertuples() if row.sequences)}).",
-                "Loosen the filters, or the template that they contradict.",
-            )
-        run.score(made)
-        alarms = run.collapse(first)
-        frame = run.table(made)
-        write_tsv(account, filtered, FILTERED)
-        if collapsed is not None:
-            write_tsv(alarms, collapsed, COLLAPSE)
-        write_parquet(frame, table, SEQUENCES)
-        write_fasta(frame, fasta, sampler=name)
-
-
-def generate_shard(
-    model: str | Path,
-    *,
-    train: str | Path,
-    test: str | Path,
-    shard: int,
-    shards: int,
-    sampler: Mapping[str, Any],
-    number: int,
-    labels: Mapping[str, int] | None,
-    length: int | None,
-    filters: Mapping[str, Any],
-    likelihood_samples: int,
-    seed: int,
-    table: str | Path,
-    kept: Path,
-    guide: str | Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> None:
-    """The part of ``generate_run`` that looks at one sequence at a time, for every ``shards``-th sequence from number
-    ``shard`` on: the draws until each passes the filters, with bounds on the likelihood, as a DRAWS table."""
-    with reproducible():
-        run, first = _planned(
-            *(model, train, test, sampler, number, labels, length, filters, likelihood_samples, seed, kept, guide),
-            progress,
-        )
-        first = first[shard::shards]
-        chosen = run.passing(first)
-        run.score([draw for draw in chosen if draw is not None])
-        wanted = []
-        for asked, last in zip(first, chosen, strict=True):
-            draw = asked
-            wanted.append(draw)
-            while draw != last and draw.attempt + 1 < run.filters.attempts:
-                draw = draw.again()
-                wanted.append(draw)
-        write_parquet(run.draws.table(wanted), table, DRAWS)
-
-
-def _planned(
-    model: str | Path,
-    train: str | Path | None,
-    test: str | Path | None,
-    sampler: Mapping[str, Any],
-    number: int,
-    labels: Mapping[str | None, int] | None,
-    length: int | None,
-    filters: Mapping[str, Any],
-    likelihood_samples: int,
-    seed: int,
-    kept: Path | None,
-    guide: str | Path | None,
-    progress: Callable[[int, int], None] | None,
-) -> tuple[Run, list[Draw]]:
-    """The run, and the first draw of each sequence."""
-    windows = None if train is None else read_parquet(train, WINDOWS)[["label", "sequence"]]
-    run = Run(
-        model,
-        sampler=sampler,
-        filters=filters,
-        seed=seed,
-        likelihood_samples=likelihood_samples,
-        kept=kept,
-        training=windows,
-        guide=guide,
-        progress=progress,
-    )
-    held_out = None if test is None else read_parquet(test, WINDOWS)["label"]
-    counts = counts_of_labels(number, labels, run.denoiser, held_out, None if windows is None else windows["label"])
-    if windows is None and length is None and run.templates is None:
-        raise UserError(
-            "Nothing says how long the sequences are to be.", "Give a length in bp, or a FASTA file of templates."
-        )
-    first = run.asked(counts, length, windows)
-    log.info("%d sequences on %s", len(first), run.denoiser.device)
-    return run, first
-
-
-def counts_of_labels(
-    number: int,
-    labels: Mapping[str | None, int] | None,
-    denoiser: Denoiser,
-    held_out: pd.Series | None,
-    known: pd.Series | None,
-) -> dict[str | None, int]:
-    """How many sequences of each label: ``labels`` where given; else ``number`` in the proportions of the held-out
-    windows' labels (largest remainder); else in equal shares of the model's labels, or without a label if it has none.
-
-    known: the training windows' labels. Raises UserError for a label that is not among them.
-    """
-    if labels:
-        counts = dict(labels)
-    elif held_out is not None:
-        counts = share_out(number, held_out.value_counts().sort_index().to_dict())
-    else:
-        counts = share_out(number, dict.fromkeys(denoiser.labels, 1)) if denoiser.labels else {None: number}
-    for label in counts:
-        if known is not None and label not in set(known):
-            raise UserError(
-                f"generate.labels.{label} is not a label of the training windows ({', '.join(sorted(set(known)))}).",
-                "Ask for labels that the model was trained on.",
-            )
-    return counts
-
-
-def share_out(number: int, weights: Mapping[str, int]) -> dict[str, int]:
-    """Whole numbers in proportion to the weights that sum to ``number`` (largest remainders get the rest)."""
-    total = sum(weights.values())
-    exact = {label: number * weight / total for label, weight in weights.items()}
-    counts = {label: int(value) for label, value in exact.items()}
-    by_remainder = sorted(exact, key=lambda label: (counts[label] - exact[label], label))
-    for label in by_remainder[: number - sum(counts.values())]:
-        counts[label] += 1
-    return {label: count for label, count in counts.items() if count}
 
 
 def _code(guided: bool) -> list[str]:
