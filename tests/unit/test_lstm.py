@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import os
+import signal
 
 import numpy as np
 import pandas as pd
@@ -28,6 +30,7 @@ from diffusion_bert.tables import (
     read_tsv,
     write_parquet,
 )
+from diffusion_bert.training.resume import StoppedError
 
 LABELS = ["blood", "gut"]
 
@@ -232,6 +235,47 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(trained, tmp_pa
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in files)
     assert (tmp_path / "a" / files[0]).read_bytes() != (tmp_path / "c" / files[0]).read_bytes()
     assert {path.name for path in (tmp_path / "a").iterdir()} == set(files)
+
+
+# An epoch is six steps: just before its checkpoint, just after it, and long after.
+@pytest.mark.parametrize("step", [5, 7, 17])
+@pytest.mark.parametrize("how", ["killed", "asked to stop"])
+def test_a_training_that_was_cut_short_goes_on_to_the_same_bytes(trained, tmp_path, caplog, step, how):
+    folder, state = trained[0], tmp_path / "state"
+    caplog.set_level("INFO")
+
+    def cut(done, _):
+        if done == step and how == "killed":
+            raise MemoryError
+        if done == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    train(folder, tmp_path / "whole", epochs=4)
+    with pytest.raises(MemoryError if how == "killed" else StoppedError):
+        train(folder, tmp_path / "cut", epochs=4, checkpoint_folder=state, progress=cut)
+    assert not (tmp_path / "cut").exists()
+    train(folder, tmp_path / "cut", epochs=4, checkpoint_folder=state)
+    kept = step if how == "asked to stop" else step // 6 * 6
+    assert (f"going on after step {kept}" in caplog.text) == (kept > 0)
+    for file in (tmp_path / "whole").iterdir():
+        assert (tmp_path / "cut" / file.name).read_bytes() == file.read_bytes(), file.name
+    assert list(state.glob("*")) == []
+
+
+def test_no_training_goes_on_from_another_ones_checkpoint(trained, tmp_path, caplog):
+    folder, state = trained[0], tmp_path / "state"
+    caplog.set_level("INFO")
+
+    def cut(done, _):
+        if done == 8:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        train(folder, tmp_path / "cut", epochs=4, checkpoint_folder=state, progress=cut)
+    train(folder, tmp_path / "other", epochs=4, seed=8, checkpoint_folder=state)
+    assert "is of another run (seed), so training starts anew" in caplog.text
+    train(folder, tmp_path / "whole", epochs=4, seed=8)
+    assert (tmp_path / "other/model.safetensors").read_bytes() == (tmp_path / "whole/model.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize("what", ["train", "validation"])

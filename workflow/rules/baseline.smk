@@ -19,14 +19,18 @@ if LSTM:
             "logs/train_lstm.log",
         benchmark:
             "results/benchmarks/train_lstm.tsv"
+        # As train_model's.
+        retries: 3
         conda:
             "../../envs/train.yaml"
         resources:
             mem_mb=4000,
             runtime=720,
+            attempt=lambda wildcards, attempt: attempt,
         params:
             settings=LSTM,
             seed=config["seed"],
+            checkpoints="results/checkpoints/baseline/lstm",
             code=code("train_lstm"),
         message:
             "Training the LSTM that a generator must beat"

@@ -6,8 +6,13 @@ from diffusion_bert.baseline.train import train_lstm
 from diffusion_bert.errors import reported
 from diffusion_bert.progress import bar
 from diffusion_bert.seeds import derive_seed
+from diffusion_bert.training.resume import tried_once
 
-with reported(snakemake.log[0]), bar("training the LSTM", "step") as progress:
+with (
+    reported(snakemake.log[0]),
+    tried_once(snakemake.params.checkpoints, snakemake.resources.attempt),
+    bar("training the LSTM", "step") as progress,
+):
     train_lstm(
         snakemake.input.train,
         snakemake.input.validation,
@@ -15,5 +20,6 @@ with reported(snakemake.log[0]), bar("training the LSTM", "step") as progress:
         parameters=snakemake.params.settings["parameters"],
         seed=derive_seed(snakemake.params.seed, snakemake.rule),
         folder=Path(snakemake.output.settings).parent,
+        checkpoint_folder=snakemake.params.checkpoints,
         progress=progress,
     )
