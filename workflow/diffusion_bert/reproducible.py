@@ -21,14 +21,16 @@ def reproducible(threads: int = THREADS) -> Iterator[None]:
     CUDA's deterministic matrix products need CUBLAS_WORKSPACE_CONFIG, which is set where it is not.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    # What use_deterministic_algorithms(True) sets, without its import of torch's compiler, which nothing here uses and
+    # which takes as long as torch itself.
+    torch.set_deterministic_debug_mode("error")
     try:
         yield
     finally:
         torch.set_num_threads(before[0])
-        torch.use_deterministic_algorithms(before[1])
+        torch.set_deterministic_debug_mode(before[1])
 
 
 def best_device(device: str = "auto") -> torch.device:
