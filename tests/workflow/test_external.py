@@ -7,12 +7,15 @@ import pytest
 
 from diffusion_bert.tables import SEQUENCES, read_parquet
 
+FUNCTION = "def gc(sequences):\n    return [(s.count('G') + s.count('C')) / len(s) for s in sequences]\n"
+
 
 @pytest.fixture
 def suite(windowed):
     """The tiny data, and two sets made elsewhere: a table with labels, a FASTA of a generator that knows none.
 
-    What can be switched off in an evaluation is off, and the motifs are JASPAR's.
+    What can be switched off in an evaluation is off, the motifs are JASPAR's, and there are two predictors of one's
+    own: a function in the working folder, and a table that lacks some sequences.
     """
     config = windowed.config
     config["evaluation"].update(motifs={}, discovery=0, oracle=None, lstm=None)
@@ -28,6 +31,9 @@ def suite(windowed):
         "theirs": {"source": "theirs.csv", "columns": {"sequence": "seq", "label": "class"}},
         "others": {"source": "others.fa", "label": "all"},
     }
+    config["evaluation"]["predictors"] = {"gc": {"entry_point": "mine:gc"}, "mpra": {"scores": "scores.tsv"}}
+    (windowed.folder / "mine.py").write_text(FUNCTION)
+    (windowed.folder / "scores.tsv").write_text(f"sequence\tK562\tHepG2\n{'A' * 80}\t1\t2\n")
     windowed.config = config
     return windowed
 
@@ -54,6 +60,31 @@ def test_sequences_made_elsewhere_are_judged_without_a_model(suite):
     assert "no model was trained here" in page
     assert not (folder / "models").exists()
     assert suite.stale() == {}
+    predictors_are_asked_about_every_set(folder / "evaluation/others/external", verdict)
+    a_function_that_changes_is_asked_again(suite)
+
+
+def predictors_are_asked_about_every_set(folder, verdict):
+    found = pd.read_csv(folder / "predictors.tsv", sep="\t").set_index(["metric", "set", "label"])
+    sets = pd.read_parquet(folder / "sets.parquet")
+    for name in ("generated", "ceiling", "uniform"):
+        sequences = sets.loc[sets["set"] == name, "sequence"]
+        share = (sequences.str.count("G") + sequences.str.count("C")) / sequences.str.len()
+        assert found.loc[("predicted_mean:gc", name, "all"), "value"] == pytest.approx(share.mean())
+    note = found.loc[("predicted_mean:mpra:HepG2", "generated", "all"), "note"]
+    assert note.endswith("sequences have no score")
+    verdict = verdict[verdict["model"] == "others"].set_index("metric")
+    assert {"predicted_wasserstein:gc", "predicted_mean:mpra:K562"} <= set(verdict.index)
+    assert verdict.loc["predicted_mean:mpra:K562", "note"].startswith("not available for the generated sequences")
+
+
+def a_function_that_changes_is_asked_again(suite):
+    (suite.folder / "mine.py").write_text(FUNCTION.replace("'C'", "'A'"))
+    assert suite.stale("evaluation") == {"apply_predictor": 2, "evaluate_predictors": 2, "compare_runs": 1}
+    (suite.folder / "mine.py").write_text("def gc(sequences):\n    return None\n")
+    done = suite.run("evaluation", check=False)
+    assert "evaluation.predictors.gc.entry_point: mine:gc returned NoneType" in " ".join(done.stdout.split())
+    assert "Traceback" not in done.stdout
 
 
 def test_mistakes_about_them_are_told(suite):
@@ -67,34 +98,3 @@ def test_mistakes_about_them_are_told(suite):
         assert done.returncode
         assert said in " ".join(done.stdout.split()), done.stdout[-3000:]
         assert "Traceback" not in done.stdout
-
-
-def test_predictors_of_ones_own_are_asked_about_every_set(suite):
-    """A function in the working folder, and a table that lacks some sequences; then the function's file is edited."""
-    function = "def gc(sequences):\n    return [(s.count('G') + s.count('C')) / len(s) for s in sequences]\n"
-    (suite.folder / "mine.py").write_text(function)
-    (suite.folder / "scores.tsv").write_text(f"sequence\tK562\tHepG2\n{'A' * 80}\t1\t2\n")
-    suite.edit(
-        external={"others": suite.config["external"]["others"]},
-        evaluation__predictors={"gc": {"entry_point": "mine:gc"}, "mpra": {"scores": "scores.tsv"}},
-    )
-    suite.run("evaluation")
-    folder = suite.folder / "results/evaluation/others/external"
-    found = pd.read_csv(folder / "predictors.tsv", sep="\t").set_index(["metric", "set", "label"])
-    sets = pd.read_parquet(folder / "sets.parquet")
-    for name in ("generated", "ceiling", "uniform"):
-        sequences = sets.loc[sets["set"] == name, "sequence"]
-        share = (sequences.str.count("G") + sequences.str.count("C")) / sequences.str.len()
-        assert found.loc[("predicted_mean:gc", name, "all"), "value"] == pytest.approx(share.mean())
-    note = found.loc[("predicted_mean:mpra:HepG2", "generated", "all"), "note"]
-    assert note.endswith("sequences have no score")
-    verdict = pd.read_csv(suite.folder / "results/comparison/verdict.tsv", sep="\t").set_index("metric")
-    assert {"predicted_wasserstein:gc", "predicted_mean:mpra:K562"} <= set(verdict.index)
-    assert verdict.loc["predicted_mean:mpra:K562", "note"].startswith("not available for the generated sequences")
-    assert suite.stale("evaluation") == {}
-    (suite.folder / "mine.py").write_text(function.replace("'C'", "'A'"))
-    assert suite.stale("evaluation") == {"apply_predictor": 1, "evaluate_predictors": 1, "compare_runs": 1}
-    (suite.folder / "mine.py").write_text("def gc(sequences):\n    return None\n")
-    done = suite.run("evaluation", check=False)
-    assert "evaluation.predictors.gc.entry_point: mine:gc returned NoneType" in " ".join(done.stdout.split())
-    assert "Traceback" not in done.stdout

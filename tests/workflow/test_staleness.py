@@ -7,7 +7,9 @@ import time
 import pytest
 from conftest import QUESTIONS
 
-RUNS = 3
+from diffusion_bert.tables import read_fasta
+
+RUNS = 2
 # Run times are collected again whenever the report is written.
 PAGE = {"write_report": 1, "collect_run_times": 1}
 END = {"compare_runs": 1, "draw_comparison": 1, "write_multiqc": 1, **PAGE}
@@ -54,9 +56,8 @@ EXTRACTED = {"check_inputs": 1, "extract_windows": 3, **SPLIT}
 # Changes of config values, and the jobs that follow besides the page.
 EDITS = [
     ({"samplers__refined__temperature": 0.9}, generated(1)),
-    ({"samplers__ancestral__steps": 9}, generated(2)),
-    ({"samplers__third": {"steps": 4}}, {}),
-    ({"tiles__width": 50}, {}),  # no model is of tiles
+    # No run has the sampler, no model is of tiles.
+    ({"samplers__third": {"steps": 4}, "tiles__width": 50}, {}),
     ({"models__transformer__learning_rate": 0.001}, trained(1, 1)),
     (
         {"models__transformer": {"backbone": "owner/name", "revision": "v1", "steps": 10, "batch_size": 16}},
@@ -97,13 +98,16 @@ def test_an_edited_config_value(edited, changes, jobs):
 
 
 def test_a_sampler_that_is_used_is_generated_evaluated_and_compared(edited):
-    edited.edit(samplers__third={"steps": 4}, generate__runs={"small": ["ancestral", "refined", "third"]})
-    assert edited.stale() == {**generated(1), **END}
+    runs = {"small": ["refined", "third"], "transformer": ["ancestral", "third"]}
+    edited.edit(samplers__third={"steps": 4}, generate__runs=runs)
+    assert edited.stale() == {**generated(2), **END}
 
 
 def test_an_edited_sampler_is_really_run_again_and_nothing_else(edited):
     """As far as a file is asked for; what follows from it waits."""
     results = edited.folder / "results"
+    made = results / "sequences/small/refined/sequences.fasta"
+    sequences = read_fasta(made)["sequence"].tolist()
     before = {path: path.stat().st_mtime_ns for path in results.rglob("*") if path.is_file()}
     edited.edit(samplers__refined__temperature=0.9)
     edited.run("results/evaluation/small/refined/composition.tsv")
@@ -115,8 +119,9 @@ def test_an_edited_sampler_is_really_run_again_and_nothing_else(edited):
     changed = {str(path) for path in changed if path.parts[0] != "benchmarks"}
     assert all("small/refined" in name for name in changed), changed
     assert {"sequences/small/refined/sequences.fasta", "evaluation/small/refined/composition.tsv"} <= changed
-    made = ("match_sets", "evaluate_composition")
-    assert edited.stale() == {rule: number for rule, number in judged(1).items() if rule not in made}
+    assert read_fasta(made)["sequence"].tolist() != sequences
+    again = ("match_sets", "evaluate_composition")
+    assert edited.stale() == {rule: number for rule, number in judged(1).items() if rule not in again}
 
 
 # Modules with a line to edit after, and the jobs that follow.
