@@ -339,6 +339,7 @@ class TestHowAStepIsComputed:
         compiled = []
         monkeypatch.setattr(torch, "compile", lambda model: compiled.append(model) or model)
         run(data, tmp_path / "model", steps=2, compile=True)
+        assert torch._inductor.config.deterministic
         assert [type(model).__name__ for model in compiled] == ["ConvnetForMaskedLM"]
 
 

@@ -23,8 +23,8 @@ def reproducible(threads: int = THREADS) -> Iterator[None]:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     torch.set_num_threads(threads)
-    # What use_deterministic_algorithms(True) sets, without its import of torch's compiler, which nothing here uses and
-    # which takes as long as torch itself.
+    # What use_deterministic_algorithms(True) sets, without its import of torch's compiler, which takes as long as
+    # torch's own; who compiles tells it (training.device).
     torch.set_deterministic_debug_mode("error")
     try:
         yield

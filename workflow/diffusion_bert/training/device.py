@@ -60,4 +60,7 @@ def forward_of(model: "PreTrainedModel", settings: Mapping[str, Any]) -> nn.Modu
                 "Remove it, and raise gradient_accumulation where memory is short.",
             )
         model.activation_checkpointing_enable()
-    return torch.compile(model) if settings["compile"] else model
+    if not settings["compile"]:
+        return model
+    torch.use_deterministic_algorithms(True)  # for the compiler too, which reproducible() spares all others
+    return torch.compile(model)
