@@ -1,12 +1,16 @@
 """The workflow run for real, in copies of the checkout, on an input so small that it takes a minute."""
 
+import atexit
 import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -29,6 +33,22 @@ QUESTIONS = [
 ]
 
 
+@cache
+def _starter() -> subprocess.Popen:
+    """The process that runs Snakemake for this one, as often as it is asked to."""
+    # Jobs share the compiled library, which a setting against bytecode would have each of them compile anew.
+    left_out = ("PYTEST", "SNAKEMAKE", "PYTHONDONTWRITEBYTECODE")
+    process = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("starter.py")],
+        env={key: value for key, value in os.environ.items() if not key.startswith(left_out)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    atexit.register(process.communicate)  # closes its input, at which it ends
+    return process
+
+
 @dataclass
 class Workflow:
     """A copy of the checkout with a config of its own."""
@@ -36,26 +56,17 @@ class Workflow:
     folder: Path
 
     def run(
-        self, *arguments: str, check: bool = True, env: dict[str, str] | None = None, **options
+        self, *arguments: str, check: bool = True, env: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess:
         """Snakemake in the folder; output and errors together in ``stdout``."""
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-        # Jobs share the compiled library, which a setting against bytecode would have each of them compile anew.
-        left_out = ("PYTEST", "SNAKEMAKE", "PYTHONDONTWRITEBYTECODE")
-        clean = {key: value for key, value in os.environ.items() if not key.startswith(left_out)}
-        done = subprocess.run(
-            command,
-            cwd=options.pop("cwd", self.folder),
-            env={**clean, **(env or {})},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=1200,
-            check=False,
-            **options,
-        )
+        arguments = ("--cores", "2", *arguments)
+        with tempfile.NamedTemporaryFile("r") as said:
+            asked = {"arguments": arguments, "cwd": str(self.folder), "env": env or {}, "said": said.name}
+            starter = _starter()
+            print(json.dumps({**asked, "seconds": 1200}), file=starter.stdin, flush=True)
+            done = subprocess.CompletedProcess(arguments, int(starter.stdout.readline()), said.read())
         if check and done.returncode:
-            pytest.fail(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-6000:]}")
+            pytest.fail(f"snakemake {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout[-6000:]}")
         return done
 
     def stale(self, *arguments: str) -> dict[str, int]:
@@ -171,3 +182,9 @@ def simulated(finished, tmp_path) -> Workflow:
 def windowed(finished, tmp_path) -> Workflow:
     """A copy of the finished run up to its split windows: nothing trained, generated or judged."""
     return copy_of_run(finished, tmp_path / "windowed", ("windows", "splits"))
+
+
+@pytest.fixture
+def trained(finished, tmp_path) -> Workflow:
+    """A copy of the finished run up to its trained models: nothing generated or judged, and no oracle."""
+    return copy_of_run(finished, tmp_path / "trained", ("windows", "splits", "models"))
