@@ -26,18 +26,13 @@ from diffusion_bert.backbones.load import build_model
 from diffusion_bert.sampling.generate import generate
 from diffusion_bert.sampling.order import ORDERS
 from diffusion_bert.sampling.settings import DEFAULTS
+from diffusion_bert.settings import load_config
 from diffusion_bert.tokens import BaseTokenizer
 from diffusion_bert.training.checkpoints import Denoiser
 
-# The demo's size: 0.7M parameters.
-ARCHITECTURE = {
-    "width": 128,
-    "stem_channels": 16,
-    "stem_kernel": 19,
-    "kernel": 9,
-    "dilations": [1, 2, 4],
-    "expansion": 2,
-}
+SCHEMA = Path(__file__).resolve().parents[1] / "workflow" / "schemas" / "config.schema.json"
+# What a config must hold besides a model.
+AROUND = {"split": {"by": "fraction"}, "sequences": {"files": [{"source": "any.tsv"}]}, "samplers": {"any": {}}}
 TOP_P = 0.9
 ORIGINAL = "original's way"
 
@@ -110,7 +105,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(1)
     tokenizer = BaseTokenizer(["a", "b"])
-    settings = {"backbone": "convnet", "architecture": ARCHITECTURE, "dropout": 0.0}
+    settings = load_config({**AROUND, "models": {"default": {}}}, [], SCHEMA)["models"]["default"]
     denoiser = Denoiser(build_model(settings, tokenizer, options.length), tokenizer, device=options.device)
     number, length, steps, size = options.number, options.length, options.steps, options.batch_size
 
