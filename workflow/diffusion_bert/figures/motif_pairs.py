@@ -30,7 +30,7 @@ def draw_motif_pairs(pairs: pd.DataFrame, spacings: pd.DataFrame, path: Path) ->
         return
     shown = _most_frequent(spacings)
     top = 3.3 if len(pairs) else 0
-    figure, _ = style.new_figure(1, 1, 9.6, max(top + 1.15 * len(shown) + 0.5, 2))
+    figure, _ = style.new_figure(1, 1, 9.6, max(top + 1.15 * len(shown) + 0.9, 2))
     figure.clear()
     heights = ([top] if top else []) + [1.15] * len(shown)
     grid = figure.add_gridspec(len(heights), 12, height_ratios=heights)

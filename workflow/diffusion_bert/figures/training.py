@@ -34,9 +34,10 @@ def draw_training_curve(tables: Mapping[str, pd.DataFrame], markov_bits: float |
             color=colour,
             ha="center",
         )
-    _horizontal(ax, 2.0, "uniform guessing: 2.000", "#666666", above=True)
+    # Curves fall from above, on the left, to where their last number stands, on the right.
+    _horizontal(ax, 2.0, "uniform guessing: 2.000", "#666666", right=True)
     if markov_bits is not None:
-        _horizontal(ax, markov_bits, f"best Markov chain: {markov_bits:.3f}", style.colour("markov"), above=False)
+        _horizontal(ax, markov_bits, f"best Markov chain: {markov_bits:.3f}", style.colour("markov"), right=False)
     validation = pd.concat([frame["validation_bits_per_base"] for frame in tables.values()])
     lowest = min(validation.min(), 2.0 if markov_bits is None else markov_bits)
     # The first noisy training batches must not squeeze what matters into a line.
@@ -52,15 +53,16 @@ def draw_training_curve(tables: Mapping[str, pd.DataFrame], markov_bits: float |
     style.save(figure, path)
 
 
-def _horizontal(ax, height: float, text: str, colour: str, *, above: bool) -> None:
+def _horizontal(ax, height: float, text: str, colour: str, *, right: bool) -> None:
+    """A line with its name: above it at the right end, or below it at the left."""
     ax.axhline(height, color=colour, linestyle="--", linewidth=1)
     ax.annotate(
         text,
-        (1.0, height),
+        (1.0 if right else 0.0, height),
         xycoords=ax.get_yaxis_transform(),
-        xytext=(0, 3 if above else -3),
+        xytext=(0, 3) if right else (3, -3),
         textcoords="offset points",
         color=colour,
-        ha="right",
-        va="bottom" if above else "top",
+        ha="right" if right else "left",
+        va="bottom" if right else "top",
     )
