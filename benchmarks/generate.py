@@ -22,17 +22,15 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 
+from defaults import model_settings
+
 from diffusion_bert.backbones.load import build_model
 from diffusion_bert.sampling.generate import generate
 from diffusion_bert.sampling.order import ORDERS
 from diffusion_bert.sampling.settings import DEFAULTS
-from diffusion_bert.settings import load_config
 from diffusion_bert.tokens import BaseTokenizer
 from diffusion_bert.training.checkpoints import Denoiser
 
-SCHEMA = Path(__file__).resolve().parents[1] / "workflow" / "schemas" / "config.schema.json"
-# What a config must hold besides a model.
-AROUND = {"split": {"by": "fraction"}, "sequences": {"files": [{"source": "any.tsv"}]}, "samplers": {"any": {}}}
 TOP_P = 0.9
 ORIGINAL = "original's way"
 
@@ -105,7 +103,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(1)
     tokenizer = BaseTokenizer(["a", "b"])
-    settings = load_config({**AROUND, "models": {"default": {}}}, [], SCHEMA)["models"]["default"]
+    settings = model_settings({})
     denoiser = Denoiser(build_model(settings, tokenizer, options.length), tokenizer, device=options.device)
     number, length, steps, size = options.number, options.length, options.steps, options.batch_size
 

@@ -32,6 +32,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 
+from defaults import model_settings
+
 from diffusion_bert.baseline.folder import load_lstm
 from diffusion_bert.baseline.train import train_lstm
 from diffusion_bert.diffusion import stratified_times
@@ -39,12 +41,10 @@ from diffusion_bert.evaluation.markov import fit_best_markov
 from diffusion_bert.evaluation.novelty import NEAR, Library, nearest
 from diffusion_bert.likelihood import bits_per_base
 from diffusion_bert.seeds import derive_seed
-from diffusion_bert.settings import load_config
 from diffusion_bert.tables import WINDOWS, read_parquet
 from diffusion_bert.training.checkpoints import load_model_folder
 from diffusion_bert.training.train import train
 
-SCHEMA = Path(__file__).resolve().parents[1] / "workflow" / "schemas" / "config.schema.json"
 TRIED = 30  # steps that tell what one costs
 VALIDATION_WINDOWS = 500
 
@@ -71,12 +71,6 @@ VARIANTS = {
 }
 
 
-def settings_of(changes: dict) -> dict:
-    """A model's settings with all defaults filled in."""
-    config = {"split": {"by": "fraction"}, "sequences": {"files": [{"source": "windows.tsv"}]}, "samplers": {"any": {}}}
-    return load_config(config | {"models": {"it": {"steps": TRIED, **changes}}}, [], SCHEMA)["models"]["it"]
-
-
 def in_time(learn: Callable[[int], None], seconds: float) -> float:
     """Call ``learn`` with as many steps as fit into the seconds of the process; how many it took."""
     costs = []
@@ -92,7 +86,7 @@ def in_time(learn: Callable[[int], None], seconds: float) -> float:
 
 def learn_model(name: str, splits: Path, seed: int, seconds: float, folder: Path) -> float:
     """Train a diffusion model into the folder."""
-    settings = {**settings_of(VARIANTS[name]), "validation_windows": VALIDATION_WINDOWS}
+    settings = {**model_settings({"steps": TRIED, **VARIANTS[name]}), "validation_windows": VALIDATION_WINDOWS}
 
     def narrow(n: int, floor: float, generator=None):
         return 0.15 + 0.75 * stratified_times(n, 0.0, generator)

@@ -23,6 +23,8 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 
+from defaults import sampler_settings
+
 from diffusion_bert.evaluation.composition import evaluate_composition
 from diffusion_bert.evaluation.discrimination import evaluate_discrimination
 from diffusion_bert.evaluation.function import evaluate_function
@@ -35,11 +37,9 @@ from diffusion_bert.evaluation.sets import SETS, match_sets
 from diffusion_bert.reproducible import reproducible
 from diffusion_bert.sampling.generate import generate
 from diffusion_bert.seeds import derive_seed
-from diffusion_bert.settings import load_config
 from diffusion_bert.tables import JUDGEMENTS, SEQUENCES, WINDOWS, read_parquet, write_parquet
 from diffusion_bert.training.checkpoints import load_model_folder
 
-SCHEMA = Path(__file__).resolve().parents[1] / "workflow" / "schemas" / "config.schema.json"
 REFINE = {"passes": 2, "threshold": 0.1}
 SAMPLERS = {
     "ancestral, 16 steps": {"steps": 16},
@@ -75,13 +75,6 @@ SHOWN = {
     "clusters": ("clusters", "{:.3f}"),
     "gc_wasserstein": ("GC", "{:.4f}"),
 }
-
-
-def settings_of(changes: dict) -> dict:
-    """A sampler's settings with all defaults filled in."""
-    config = {"split": {"by": "fraction"}, "sequences": {"files": [{"source": "windows.tsv"}]}, "models": {"it": {}}}
-    filled = load_config(config | {"samplers": {"it": changes}}, [], SCHEMA)["samplers"]["it"]
-    return {name: value for name, value in filled.items() if name != "template"}
 
 
 def judged(results: Path, sets: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -136,7 +129,7 @@ def main() -> None:
                     denoiser,
                     labels=asked,
                     lengths=lengths,
-                    sampler=settings_of(SAMPLERS[name]),
+                    sampler=sampler_settings(SAMPLERS[name]),
                     seed=derive_seed(seed, name),
                 )
             seconds.append((name, (time.process_time() - began) / arguments.number * 1000))

@@ -36,16 +36,16 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 
+from defaults import model_settings
+
 from diffusion_bert.backbones.load import build_model
 from diffusion_bert.diffusion import cross_entropy
 from diffusion_bert.reproducible import best_device, reproducible
-from diffusion_bert.settings import load_config
 from diffusion_bert.tables import WINDOWS, write_parquet
 from diffusion_bert.tokens import BaseTokenizer
 from diffusion_bert.training.optimiser import optimisers
 from diffusion_bert.training.train import train
 
-SCHEMA = Path(__file__).resolve().parents[1] / "workflow" / "schemas" / "config.schema.json"
 SKIPPED = 5  # steps before the clock runs
 
 
@@ -63,11 +63,9 @@ class Data:
             frame[name] = pd.array([pd.NA] * len(lengths), dtype="Int64")
         frame = frame.assign(strand=".", track="a", label="a", score=1.0, sequence=self.sequences)
         write_parquet(frame, folder / "windows.parquet", WINDOWS)
-        config = {"split": {"by": "fraction"}, "sequences": {"files": [{"source": "windows.tsv"}]}}
-        config |= {"models": {"small": {"steps": SKIPPED + self.steps, "batch_size": self.batch_size}}}
-        config |= {"samplers": {"any": {}}}
-        filled = load_config(config, [], SCHEMA)
-        self.settings = {**filled["models"]["small"], "validate_every": SKIPPED + self.steps, "validation_windows": 1}
+        steps = SKIPPED + self.steps
+        filled = model_settings({"steps": steps, "batch_size": self.batch_size})
+        self.settings = {**filled, "validate_every": steps, "validation_windows": 1}
         self.tokenizer = BaseTokenizer(["a"])
 
     def clock(self) -> float:
