@@ -262,6 +262,26 @@ def test_a_training_that_was_cut_short_goes_on_to_the_same_bytes(trained, tmp_pa
     assert list(state.glob("*")) == []
 
 
+def test_the_best_weights_are_kept_over_a_kill(trained, tmp_path):
+    """Validation windows that are nothing like training: what is learned makes it worse, so the first epoch is best."""
+    folder, state = tmp_path / "data", tmp_path / "state"
+    write_parquet(read_parquet(trained[0] / "train.parquet", WINDOWS), folder / "train.parquet", WINDOWS)
+    unlike = pd.DataFrame({"label": ["gut"] * 40, "sequence": ["GGTGCCGTGTGG"] * 40})
+    write_parquet(windows(unlike), folder / "validation.parquet", WINDOWS)
+
+    def cut(done, _):
+        if done == 17:
+            raise MemoryError
+
+    curve = train(folder, tmp_path / "whole", epochs=4)
+    assert curve["validation_bits_per_base"].idxmin() == 0
+    with pytest.raises(MemoryError):
+        train(folder, tmp_path / "cut", epochs=4, checkpoint_folder=state, progress=cut)
+    train(folder, tmp_path / "cut", epochs=4, checkpoint_folder=state)
+    for file in (tmp_path / "whole").iterdir():
+        assert (tmp_path / "cut" / file.name).read_bytes() == file.read_bytes(), file.name
+
+
 def test_no_training_goes_on_from_another_ones_checkpoint(trained, tmp_path, caplog):
     folder, state = trained[0], tmp_path / "state"
     caplog.set_level("INFO")

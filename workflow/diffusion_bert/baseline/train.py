@@ -99,9 +99,9 @@ def train_lstm(
 @dataclass
 class _Run:
     network: LabelledLSTM
-    codes: Tensor
+    codes: Tensor  # (2, n, longest), of both strands, and (n,): see _encoded
     labels: Tensor
-    held_out: pd.DataFrame
+    held_out: pd.DataFrame  # WINDOWS
     steps: int
     seed: int
     optimiser: torch.optim.Optimizer
