@@ -49,6 +49,7 @@ TRIED = 30  # steps that tell what one costs
 VALIDATION_WINDOWS = 500
 
 ORIGINAL = "original objective"
+RECURRENT = {"backbone": "recurrent", "learning_rate": 0.005}
 # What differs from the defaults.
 VARIANTS = {
     "ours": {},
@@ -68,6 +69,9 @@ VARIANTS = {
     "bert, 3-mers": {"backbone": "bert", "tokenizer": {"kind": "kmers", "k": 3}},
     "bert, bpe": {"backbone": "bert", "tokenizer": {"kind": "bpe"}},
     "spans": {"masking": {"kind": "span"}},
+    "recurrent": RECURRENT,
+    "recurrent, masks alone": {**RECURRENT, "masking": {"left_to_right": 0.0}},
+    "recurrent, left to right alone": {**RECURRENT, "masking": {"left_to_right": 1.0}},
 }
 
 
@@ -92,7 +96,7 @@ def learn_model(name: str, splits: Path, seed: int, seconds: float, folder: Path
         return 0.15 + 0.75 * stratified_times(n, 0.0, generator)
 
     as_published = (
-        patch("diffusion_bert.training.train.stratified_times", narrow) if name == ORIGINAL else nullcontext()
+        patch("diffusion_bert.training.objective.stratified_times", narrow) if name == ORIGINAL else nullcontext()
     )
 
     def learn(steps: int) -> None:
@@ -145,14 +149,14 @@ def main() -> None:
     of_chain = chain.bits_per_base(sequences, labels)
     order = int(candidates.loc[candidates["chosen"] == "yes", "order"].iloc[0])
     print(
-        f"{'learner':<20} {'seed':>4} {'CPU-s':>6} {'bits a base':>11} {'less than the chain':>24} {'new':>24}",
+        f"{'learner':<32} {'seed':>4} {'CPU-s':>6} {'bits a base':>11} {'less than the chain':>24} {'new':>24}",
         flush=True,
     )
 
     def line(name: str, seed: int | str, seconds: float, bits: np.ndarray) -> None:
         less = of_chain - bits
         means = [f"{x.mean():>14.4f} +- {x.std(ddof=1) / len(x) ** 0.5:.4f}" for x in (less, less[new])]
-        print(f"{name:<20} {seed:>4} {seconds:>6.0f} {bits.mean():>11.4f} {' '.join(means)}", flush=True)
+        print(f"{name:<32} {seed:>4} {seconds:>6.0f} {bits.mean():>11.4f} {' '.join(means)}", flush=True)
 
     if "markov" in arguments.learners:
         line(f"markov, order {order}", "-", time.process_time() - began, of_chain)
@@ -166,8 +170,12 @@ def main() -> None:
                     line(name, seed, took, load_lstm(folder).bits_per_base(sequences, labels))
                 elif name != "markov":
                     took = learn_model(name, arguments.splits, own, seconds, folder)
-                    bits, _ = bits_per_base(load_model_folder(folder), sequences, labels, samples=arguments.passes)
-                    line(name, seed, took, bits)
+                    denoiser = load_model_folder(folder)
+                    if denoiser.left_to_right:
+                        line(name, seed, took, bits_per_base(denoiser, sequences, labels)[0])
+                        denoiser.settings["left_to_right"] = False
+                        name = f"{name}, bound"
+                    line(name, seed, took, bits_per_base(denoiser, sequences, labels, samples=arguments.passes)[0])
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
     python benchmarks/samplers.py results MODEL [--number 200] [--seeds 1 2 3] [--samplers NAME ...]
 
 ``results`` is the folder of a finished run; its model, splits, chain and judge are used. Of every sampler and seed as
-many sequences of each label are made, and compared with as many training windows; held-out windows (ceiling) and the
-best Markov chain (floor) stand beside them. The table has the mean over seeds and, after +-, the standard deviation
-between them. All words are those of the report:
+many sequences of each label are made, and compared with as many training windows; held-out windows (ceiling), the best
+Markov chain (floor) and the LSTM, where the run has one, stand beside them. The table has the mean over seeds and,
+after +-, the standard deviation between them. All words are those of the report:
 
 seconds: of the process, for 1,000 sequences, one thread. motifs: Pearson correlation of motif rates with training.
 centring: correlation of how central motifs are. 6-mers: Jensen-Shannon distance. AUROC: of gapped k-mers that tell the
@@ -41,6 +41,7 @@ from diffusion_bert.tables import JUDGEMENTS, SEQUENCES, WINDOWS, read_parquet, 
 from diffusion_bert.training.checkpoints import load_model_folder
 
 REFINE = {"passes": 2, "threshold": 0.1}
+LEFT_TO_RIGHT = {"order": "left_to_right", "steps": 1000}  # one base at a time
 SAMPLERS = {
     "ancestral, 16 steps": {"steps": 16},
     "ancestral, 64 steps": {"steps": 64},
@@ -50,7 +51,12 @@ SAMPLERS = {
     "ancestral, guidance 1": {"steps": 64, "guidance": 1},
     "ancestral, refined": {"steps": 64, "refine": REFINE},
     "ancestral, remasked": {"steps": 128, "remask": {"strategy": "rescaled", "eta": 0.05}},
-    "left to right": {"order": "left_to_right", "steps": 64},
+    "left to right, 64 steps": {"order": "left_to_right", "steps": 64},
+    "left to right": LEFT_TO_RIGHT,
+    "left to right, T .9": {**LEFT_TO_RIGHT, "temperature": 0.9},
+    "left to right, guidance .5": {**LEFT_TO_RIGHT, "guidance": 0.5},
+    "left to right, guidance 1": {**LEFT_TO_RIGHT, "guidance": 1},
+    "left to right, refined": {**LEFT_TO_RIGHT, "refine": REFINE},
     "entropy": {"order": "entropy", "steps": 64},
     "entropy bounded, 2 bits": {"order": "entropy_bounded", "entropy_budget": 2},
     "confidence": {"order": "confidence", "steps": 64},
@@ -114,7 +120,8 @@ def main() -> None:
     arguments = parser.parse_args()
     results = arguments.results
     train, test = (read_parquet(results / f"splits/{name}.parquet", WINDOWS) for name in ("train", "test"))
-    floor = read_parquet(results / "floors/markov.parquet", SEQUENCES)
+    peers = {"Markov chain": results / "floors/markov.parquet", "LSTM": results / "floors/lstm.parquet"}
+    others_made = {name: read_parquet(path, SEQUENCES) for name, path in peers.items() if path.exists()}
     denoiser = load_model_folder(results / "models" / arguments.model)
     labels = sorted(test["label"].unique())
     asked = [labels[i % len(labels)] for i in range(arguments.number)]
@@ -135,9 +142,7 @@ def main() -> None:
             seconds.append((name, (time.process_time() - began) / arguments.number * 1000))
             print(f"seed {seed}: {name}, {seconds[-1][1]:.0f} s for 1,000", file=sys.stderr, flush=True)
         first, *others = arguments.samplers
-        sets = match_sets(
-            made[first], train, test, {**{name: made[name] for name in others}, "Markov chain": floor}, seed=seed
-        )
+        sets = match_sets(made[first], train, test, {**{name: made[name] for name in others}, **others_made}, seed=seed)
         table = measured(results, sets, train, arguments.taxon, seed)
         tables.append(table.rename(index={GENERATED: first, CEILING: "held-out windows"}))
     every = pd.concat(tables)
@@ -146,7 +151,7 @@ def main() -> None:
     columns = [metric for metric in SHOWN if metric in mean]
     print("| sampler | seconds | " + " | ".join(SHOWN[metric][0] for metric in columns) + " |")
     print("|---" * (len(columns) + 2) + "|")
-    for name in ["held-out windows", *arguments.samplers, "Markov chain"]:
+    for name in ["held-out windows", *arguments.samplers, *others_made]:
         cells = [name, f"{cost[name]:.0f}" if name in cost else ""]
         for metric in columns:
             form = SHOWN[metric][1]

@@ -48,8 +48,9 @@ def _rows(rule: dict, path: str):
     for name, inner in rule.get("properties", {}).items():
         yield from _entry(f"{path}.{name}", inner, name in rule.get("required", []))
         if name == "architecture":
-            for backbone, branch in (("convnet", "else"), ("bert", "then")):
-                for size, of in rule[branch]["properties"]["architecture"]["properties"].items():
+            branches = {"convnet": rule["else"]["else"], "recurrent": rule["else"]["then"], "bert": rule["then"]}
+            for backbone, branch in branches.items():
+                for size, of in branch["properties"]["architecture"]["properties"].items():
                     yield _row(f"{path}.architecture.{size} ({backbone})", of)
     other = rule.get("additionalProperties")
     if isinstance(other, dict):

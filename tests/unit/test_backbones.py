@@ -5,10 +5,16 @@ import torch
 from toy_settings import SETTINGS
 
 from diffusion_bert.backbones.load import build_model, open_model
+from diffusion_bert.backbones.places import places
 from diffusion_bert.errors import UserError
 from diffusion_bert.tokens import BaseTokenizer
 
 CONVNET = {"backbone": "convnet", "dropout": 0.0, "architecture": SETTINGS["architecture"]}
+RECURRENT = {
+    "backbone": "recurrent",
+    "dropout": 0.0,
+    "architecture": {"embedded": 8, "width": 12, "layers": 2, "mixed": 16, "expansion": 2},
+}
 BERT = {
     "backbone": "bert",
     "dropout": 0.0,
@@ -17,7 +23,7 @@ BERT = {
 DNABERT2 = {**BERT, "backbone": "dnabert2"}
 NUCLEOTIDE_TRANSFORMER = {**BERT, "backbone": "nucleotide_transformer"}
 EACH = pytest.mark.parametrize(
-    "settings", [CONVNET, BERT, DNABERT2, NUCLEOTIDE_TRANSFORMER], ids=lambda settings: settings["backbone"]
+    "settings", [CONVNET, RECURRENT, BERT, DNABERT2, NUCLEOTIDE_TRANSFORMER], ids=lambda settings: settings["backbone"]
 )
 
 
@@ -88,14 +94,13 @@ def test_longer_windows_than_those_trained(settings, tokenizer):
 
 
 def test_places_count_from_the_centre_of_the_window(tokenizer):
-    model = build(CONVNET, tokenizer, max_length=6)
     _, attention = framed(tokenizer, ["ACGTAC", "ACGT", "AC"])
-    places = model.places(attention).tolist()
-    assert places[0] == [0, 1, 2, 3, 4, 5, 6, 7, 8]  # [CLS] label x1..x6 [SEP]
-    assert places[1][2:6] == [3, 4, 5, 6]  # a shorter window is the middle of a longer one
-    assert places[2][2:4] == [4, 5]
+    found = places(attention, 6).tolist()
+    assert found[0] == [0, 1, 2, 3, 4, 5, 6, 7, 8]  # [CLS] label x1..x6 [SEP]
+    assert found[1][2:6] == [3, 4, 5, 6]  # a shorter window is the middle of a longer one
+    assert found[2][2:4] == [4, 5]
     _, attention = framed(tokenizer, ["ACGTACGTAC"])
-    assert model.places(attention)[0, 2:12].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 8]  # beyond: the outermost place
+    assert places(attention, 6)[0, 2:12].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 8]  # beyond: the outermost place
 
 
 def test_no_gradient_comes_from_padding(tokenizer):

@@ -18,6 +18,7 @@ from diffusion_bert.backbones.nucleotide_transformer import (
     NucleotideTransformerConfig,
     NucleotideTransformerForMaskedLM,
 )
+from diffusion_bert.backbones.recurrent import RecurrentConfig, RecurrentForMaskedLM
 from diffusion_bert.errors import UserError
 
 FIXTURES = Path(__file__).parents[3] / "shared" / "backbones"
@@ -44,6 +45,7 @@ def modern_bert():
 MODELS = {
     "dnabert2": lambda: DnaBert2ForMaskedLM(DnaBert2Config(**SIZES)),
     "nucleotide_transformer": lambda: NucleotideTransformerForMaskedLM(NucleotideTransformerConfig(**SIZES)),
+    "recurrent": lambda: RecurrentForMaskedLM(RecurrentConfig(vocab_size=20, positions=8, width=16)),
     "convnet": lambda: ConvnetForMaskedLM(ConvnetConfig(vocab_size=20, positions=8, width=16, attention_heads=2)),
     "esm": esm,
     "modernbert": modern_bert,

@@ -16,6 +16,7 @@ from diffusion_bert.errors import UserError
 from diffusion_bert.likelihood import bits_per_base
 from diffusion_bert.tables import TRAINING, WINDOWS, read_parquet, read_tsv, write_parquet
 from diffusion_bert.tokens import BaseTokenizer
+from diffusion_bert.training import objective
 from diffusion_bert.training import train as training
 from diffusion_bert.training.checkpoints import digest_of_weights, load_model_folder, save_model_folder
 from diffusion_bert.training.data import RowStream
@@ -345,7 +346,7 @@ class TestHowAStepIsComputed:
 
 class TestBadStates:
     def test_a_loss_that_is_no_number_stops_with_step_and_rows(self, data, tmp_path, monkeypatch):
-        real, calls = training.training_weight, []
+        real, calls = objective.training_weight, []
 
         def poisoned(schedule, t, *rest):
             calls.append(1)
@@ -353,7 +354,7 @@ class TestBadStates:
                 float("nan") if len(calls) == 14 else 1
             )  # the first is that which tells the cost
 
-        monkeypatch.setattr(training, "training_weight", poisoned)
+        monkeypatch.setattr(objective, "training_weight", poisoned)
         with pytest.raises(UserError) as error:
             run(data, tmp_path / "model", checkpoint_folder=tmp_path / "state")
         rows = RowStream(200, 16, training.derive_seed(3, "rows")).rows(13)[:8] + 1

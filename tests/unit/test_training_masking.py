@@ -78,7 +78,8 @@ def test_the_bound_that_is_reported_does_not_know(tmp_path):
         rows = ["".join(rng.choice(list("AACGT"), 20)) for _ in range(n)]
         write_parquet(windows(rows, ["a", "b"] * (n // 2)), tmp_path / f"{name}.parquet", WINDOWS)
 
-    def run(learning_rate, **masking):
+    def run(learning_rate, **changes):
+        masking = {**SETTINGS["masking"], **changes}
         settings = {**SETTINGS, "steps": 8, "validate_every": 8, "learning_rate": learning_rate, "masking": masking}
         curve = train(tmp_path / "train.parquet", tmp_path / "validation.parquet", settings, 3, tmp_path / "m")
         return curve.iloc[-1]

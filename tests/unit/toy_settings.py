@@ -22,7 +22,7 @@ SETTINGS = {
     },
     "schedule": "linear",
     "weighting": {"kind": "clipped", "max_weight": 10.0},
-    "masking": {"kind": "token", "span": 6},
+    "masking": {"kind": "token", "span": 6, "left_to_right": None},
     "label_dropout": 0.1,
     "reverse_complement": True,
     "steps": 60,

@@ -13,6 +13,18 @@ masked tokens first gives the same number without any time (Hoogeboom et al. 202
 
 which has no singularity at t = 0 and less variance: what is reported is estimated this way, what is trained on is the
 first form with a weighting of choice.
+
+A model whose prediction at a token does not depend on that token (``leave_one_out``) predicts from one x_t the masked
+tokens given those in sight, and each token in sight given the others in sight: as if it were masked too. With u uniform
+in (0, 1), and each token masked with probability u, all of these are samples of the second form's terms, and each term
+comes up as often as it should:
+
+    NELBO(x) = E_u [ sum over all i of -log p(x_i | x_t but x_i) ]
+
+For: the number k of masked tokens is uniform in 0..L. Let l(v) be the mean of -log p of a token given v others. The
+sum is expected to be k l(L - k) + (L - k) l(L - k - 1); over all k each l(v), v = 0..L - 1, is counted L - v times and
+v + 1 times, L + 1 in all, and the mean over the L + 1 values of k is the sum of all l(v), which is NELBO(x). Every
+token of every pass counts, and none more than another: what such a model is trained on.
 """
 
 import math

@@ -5,6 +5,9 @@ come in pairs: where the first of a pair masks k of a sequence's tokens, the sec
 token is predicted once and what makes one pass easy makes the other hard. k = L, which has no other side, is paired
 with itself; each pass of a pair then has k uniform in 1..L, and the mean is unbiased. The shares that are masked are
 stratified. One pair would not tell its error: two or three passes are drawn apart.
+
+A model that has learned to read from left to right needs none of this: log p is the sum of its predictions, exact, from
+one pass, and is that of the sequences that it generates in that order.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffusion_bert.diffusion import BITS, bound_of_counts
+from diffusion_bert.diffusion import BITS, bound_of_counts, cross_entropy
 from diffusion_bert.seeds import derive_seed
 from diffusion_bert.training.checkpoints import Denoiser
 
@@ -29,7 +32,7 @@ def bits_per_base(
     batch_size: int = 256,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(value, standard error), each (n,): an unbiased estimate of the negative evidence bound, an upper bound of
-    -log2 p(sequence) / known bases.
+    -log2 p(sequence) / known bases; or, where the model reads from left to right, that number itself, without an error.
 
     With k-mers and BPE a sequence can be spelled in several ways. What is bounded is p of the tokens that it is encoded
     as, which is at most p(sequence): the bound holds for the sequence too, and is looser.
@@ -95,11 +98,17 @@ def nats_of_rows(
     """Unbiased estimates of the negative evidence bound of whole rows, nats (n, s).
 
     ids (n, T), framed, each with a token that can be predicted; masks: one a row, as ``draw_masks`` gives them, with
-    keys for the places of the row up to its padding. The columns are the passes.
+    keys for the places of the row up to its padding. The columns are the passes. Of a model that reads from left to
+    right there are two, both -ln p of the row.
     """
     tokenizer = denoiser.tokenizer
     ids = torch.from_numpy(ids[:, : (ids != tokenizer.pad_id).sum(axis=1).max()])
     maskable = torch.from_numpy(tokenizer.is_base)[ids]
+    if denoiser.left_to_right:
+        log_p = denoiser.log_probs(ids, batch_size=batch_size, left_to_right=True)
+        to = denoiser.device
+        nats = cross_entropy(log_p, ids.to(to), maskable.to(to), denoiser.allowed).double().cpu().numpy()
+        return np.stack([nats, nats], axis=1)
     masked = []
     for row, (shift, keys) in zip(maskable, masks, strict=True):
         chosen = apply_masks(row[: keys.shape[1]], shift, keys)

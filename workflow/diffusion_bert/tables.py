@@ -50,7 +50,7 @@ FUNNEL: Columns = {"chrom": "text?", "track": "text", "label": "text", "stage": 
 # How many windows of each label went where.
 SPLIT_SUMMARY: Columns = {"label": "text", "train": "int", "validation": "int", "test": "int"}
 
-# Generated (or floor, or external) sequences. ``bits_per_base`` is an upper bound of -log2 p / length under the model.
+# Generated (or floor, or external) sequences. ``bits_per_base`` is at least -log2 p / length under the model.
 SEQUENCES: Columns = {
     "name": "text",
     "label": "text",

@@ -3,9 +3,7 @@
 A wide convolution over the tokens (cheap, as tokens need few channels, and as long as a motif), then residual blocks,
 pre-norm: a dilated convolution and a feed-forward layer each, and last, for what lies beyond the convolutions' reach
 (the composition of the whole window, repeats), self-attention and a feed-forward layer. What neither can know is added
-to every position: the label, and the place in the window. Windows are centred on summits, so places count from the
-window's centre: a shorter window has the places of a longer one's middle, and places beyond those that were trained
-share the outermost one's.
+to every position: the label, and the place in the window (``places``).
 """
 
 import torch
@@ -14,8 +12,7 @@ from torch.nn.functional import gelu, scaled_dot_product_attention
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import MaskedLMOutput
 
-# [CLS] and the label precede the DNA, [SEP] follows it.
-BEFORE, AROUND = 2, 3
+from diffusion_bert.backbones.places import AROUND, places
 
 
 class ConvnetConfig(PretrainedConfig):
@@ -167,12 +164,6 @@ class ConvnetForMaskedLM(PreTrainedModel):
         self.label = self._get_resized_embeddings(self.label, tokens.num_embeddings, None, mean_resizing)
         return tokens
 
-    def places(self, attention_mask: Tensor) -> Tensor:
-        """Index into ``position`` of each token (B, T): its distance from the middle of the row's DNA, as an index."""
-        length = attention_mask.sum(-1, keepdim=True) - AROUND
-        offset = torch.arange(attention_mask.shape[-1], device=attention_mask.device) - BEFORE - length // 2
-        return (offset + self.config.positions // 2 + BEFORE).clamp(0, self.config.positions + AROUND - 1)
-
     def forward(
         self,
         input_ids: Tensor,
@@ -184,7 +175,7 @@ class ConvnetForMaskedLM(PreTrainedModel):
             attention_mask = (input_ids != self.config.pad_token_id).long()
         real = attention_mask.unsqueeze(-1).to(self.head.weight.dtype)
         h = self.stem(self.tokens(input_ids) * real)
-        h = h + self.label(input_ids[:, 1]).unsqueeze(1) + self.position(self.places(attention_mask))
+        h = h + self.label(input_ids[:, 1]).unsqueeze(1) + self.position(places(attention_mask, self.config.positions))
         for block in self.blocks:
             h = block(h, real)
         h = self.norm(h)

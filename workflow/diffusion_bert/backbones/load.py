@@ -53,6 +53,21 @@ def build_model(settings: Mapping[str, Any], tokenizer: Tokenizer, max_length: i
                 **architecture,
             )
         )
+    if backbone == "recurrent":
+        from diffusion_bert.backbones.recurrent import RecurrentConfig, RecurrentForMaskedLM
+
+        return RecurrentForMaskedLM(
+            RecurrentConfig(
+                vocab_size=tokenizer.vocab_size,
+                pad_token_id=tokenizer.pad_id,
+                mask_token_id=tokenizer.mask_id,
+                first_label=tokenizer.no_label_id,
+                complement=(tokenizer.encode(["ACGT"])[0].tolist(), tokenizer.encode(["TGCA"])[0].tolist()),
+                positions=max_length,
+                dropout=dropout,
+                **architecture,
+            )
+        )
     if backbone == "bert":
         from diffusion_bert.backbones.bert import build_bert
 
@@ -96,11 +111,12 @@ def _refuse_heads(width: int, heads: int, multiple: int) -> None:
 def open_model(folder: str | Path, *, trust_remote_code: bool = False) -> "PreTrainedModel":
     """The masked language model of a folder, float32, in evaluation mode.
 
-    DNABERT-2, Nucleotide Transformer v2 and the convnet are recognised by their config and weights and are this
-    package's own code; any other is one that transformers' AutoModelForMaskedLM knows. Every parameter is accounted
-    for: a weight that is missing, left over (but for those stated in BESIDE and by the model's class) or of another
-    shape is an error, and so are two that differ where the model has one. A pickle (``pytorch_model.bin``) is read as
-    weights alone and written as safetensors, once, beside it, or each time elsewhere where it may not be written.
+    DNABERT-2, Nucleotide Transformer v2, the convnet and the recurrent model are recognised by their config and weights
+    and are this package's own code; any other is one that transformers' AutoModelForMaskedLM knows. Every parameter is
+    accounted for: a weight that is missing, left over (but for those stated in BESIDE and by the model's class) or of
+    another shape is an error, and so are two that differ where the model has one. A pickle (``pytorch_model.bin``) is
+    read as weights alone and written as safetensors, once, beside it, or each time elsewhere where it may not be
+    written.
 
     trust_remote_code: run the Python code that config.json names, where the model is none of this package's own.
 
@@ -267,6 +283,7 @@ def _recognised(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
         NucleotideTransformerConfig,
         NucleotideTransformerForMaskedLM,
     )
+    from diffusion_bert.backbones.recurrent import RecurrentConfig, RecurrentForMaskedLM
 
     kind = config.get("model_type")
     gated_esm = shapes.get("esm.encoder.layer.0.intermediate.dense.weight", (0,))[0] == 2 * config.get(
@@ -275,6 +292,8 @@ def _recognised(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
     cls: Any = None
     if kind == ConvnetConfig.model_type:
         cls = ConvnetForMaskedLM
+    elif kind == RecurrentConfig.model_type:
+        cls = RecurrentForMaskedLM
     elif kind == DnaBert2Config.model_type or "bert.encoder.layer.0.mlp.gated_layers.weight" in shapes:
         cls = DnaBert2ForMaskedLM
     elif kind == NucleotideTransformerConfig.model_type or gated_esm:

@@ -18,6 +18,11 @@ _ORDERS = {
 
 _ORACLE = "oracle"  # as the scorer of a guide
 
+_KINDS = {
+    "convnet": "a network of dilated convolutions",
+    "recurrent": "LSTM layers that read from either end",
+    "bert": "a small BERT transformer",
+}
 _WEIGHTS = {
     "elbo": " the exact bound as the loss,",
     "clipped": " loss weights clipped at {max_weight:g},",
@@ -102,9 +107,7 @@ def _models(config: Mapping) -> str:
         return ""
     parts = []
     for name, settings in models.items():
-        kind = {"convnet": "a network of dilated convolutions", "bert": "a small BERT transformer"}.get(
-            settings.get("backbone"), f"a {settings.get('backbone', 'masked language model')}"
-        )
+        kind = _KINDS.get(settings.get("backbone"), f"a {settings.get('backbone', 'masked language model')}")
         if settings.get("start_from"):
             kind = f"starting from {settings['start_from']}"
         unit = next((unit for unit in ("steps", "minutes") if settings.get(unit)), "epochs")
@@ -112,6 +115,10 @@ def _models(config: Mapping) -> str:
         weight = _WEIGHTS.get((settings.get("weighting") or {}).get("kind"), "").format(
             **settings.get("weighting") or {}
         )
+        if settings.get("backbone") == "recurrent":
+            share = (settings.get("masking") or {}).get("left_to_right")
+            share = "most" if share is None else f"{share:.0%}"
+            weight = f" every base of a pass counted, {share} of the windows read from left to right,"
         parts.append(
             f"{name} ({kind}, {settings.get('schedule', 'linear')} schedule,{weight} at most {length} "
             f"in batches of {settings.get('batch_size', '?')}, learning rate {settings.get('learning_rate', '?')})"

@@ -85,14 +85,24 @@ class Predictor:
         Guided: log p = (1 + w) log p(x | label) - w log p(x), renormalised (Ho & Salimans 2022, arXiv:2207.12598; for
         discrete diffusion Schiff et al. 2024, arXiv:2412.10193). Without guidance there is no second forward pass.
         """
-        log_probs = self._at(self.labelled, tokens, rows, where)
-        if self.unlabelled is not None:
-            plain = self._at(self.unlabelled, tokens, rows, where)
-            log_probs = (1 + self.guidance) * log_probs - self.guidance * plain
+        row, position = where.nonzero(as_tuple=True)
+        return self._guided([self._at(frame, tokens, rows, where) for frame in self._frames()], rows[row], position)
+
+    def walk(self, tokens: torch.Tensor) -> "Walked":
+        """The same predictions, place after place from the left, each token read once. Needs ``denoiser.walks``."""
+        return Walked(self, tokens)
+
+    def _frames(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        return [self.labelled] if self.unlabelled is None else [self.labelled, self.unlabelled]
+
+    def _guided(self, log_probs: list[torch.Tensor], row: torch.Tensor, position: torch.Tensor | int) -> torch.Tensor:
+        """One distribution (n, A) from those of ``_frames``, at positions (n,) or one of sequences row (n,)."""
+        out = log_probs[0]
+        if len(log_probs) > 1:
+            out = (1 + self.guidance) * out - self.guidance * log_probs[1]
         if self.wrong is not None:
-            row, position = where.nonzero(as_tuple=True)
-            log_probs = log_probs.masked_fill(self.wrong[self.which[rows[row]], position], -torch.inf)
-        return torch.log_softmax(log_probs, dim=-1)
+            out = out.masked_fill(self.wrong[self.which[row], position], -torch.inf)
+        return torch.log_softmax(out, dim=-1)
 
     def settled(self, tokens: torch.Tensor) -> torch.Tensor:
         """Which tokens of finished sequences (B, L) lie in fixed bases alone, so that a new draw could change nothing:
@@ -117,3 +127,36 @@ class Predictor:
         log_probs = self.denoiser.log_probs(input_ids, attention_mask)
         # Only what is asked for is turned into float64.
         return log_probs[:, self.content][where][:, self.allowed].to(torch.float64)
+
+
+class Walked:
+    """A batch of a predictor from left to right: ``at`` a place, then ``read`` what is there, and so on to the end.
+
+    What lies to the right of the place must stay as it was at the start. Counts as two forward passes, one of each
+    stream, with another two for the guidance.
+    """
+
+    def __init__(self, predictor: Predictor, tokens: torch.Tensor):
+        self.predictor = predictor
+        self.position = 0
+        self.walks = []
+        for input_ids, attention_mask in predictor._frames():
+            ids = input_ids.clone()
+            ids[:, predictor.content] = tokens
+            self.walks.append(predictor.denoiser.model.walk(ids, attention_mask))
+            predictor.forwards += 2
+            predictor.rows += 2 * len(ids)
+
+    def at(self, rows: torch.Tensor) -> torch.Tensor:
+        """Log probabilities (b, A) float64, normalised, of the sequences rows (b,) at the place."""
+        allowed = self.predictor.allowed
+        log_probs = [
+            torch.log_softmax(walk.logits(rows)[:, allowed].float(), -1).to(torch.float64) for walk in self.walks
+        ]
+        return self.predictor._guided(log_probs, rows, self.position)
+
+    def read(self, tokens: torch.Tensor) -> None:
+        """Go on to the next place: tokens (B,), those at this one."""
+        for walk in self.walks:
+            walk.read(tokens)
+        self.position += 1

@@ -5,7 +5,8 @@ a token that it sees, a masked language model was never trained to say anything.
 L forwards, so GROUPS interleaved groups of positions (every GROUPS-th position) are masked in turn: GROUPS forwards,
 and each token is judged with all of its GROUPS - 1 neighbours on either side in sight, 1 - 1/GROUPS of the whole. The
 probability is that of the full distribution (guided where guidance is on), neither tempered nor truncated: a token's
-probability in a nucleus says nothing about how odd the token is.
+probability in a nucleus says nothing about how odd the token is. A model that does not see the token it predicts
+(``leave_one_out``) judges all from all the others, in one pass.
 """
 
 import torch
@@ -22,12 +23,13 @@ def confidence(tokens: torch.Tensor, rows: torch.Tensor, predictor: Predictor) -
 
     tokens (B, L) int64, none masked.
     """
-    group = torch.arange(tokens.shape[1], device=tokens.device) % GROUPS
+    groups = 1 if predictor.denoiser.leave_one_out else min(GROUPS, tokens.shape[1])
+    group = torch.arange(tokens.shape[1], device=tokens.device) % groups
     out = torch.empty((len(rows), tokens.shape[1]), dtype=torch.float64, device=tokens.device)
     present = tokens[rows]
-    for number in range(min(GROUPS, tokens.shape[1])):
+    for number in range(groups):
         where = (group == number).expand(len(rows), -1)
-        hidden = tokens.masked_fill(group == number, predictor.mask_id)
+        hidden = tokens if predictor.denoiser.leave_one_out else tokens.masked_fill(group == number, predictor.mask_id)
         log_probs = predictor(hidden, rows, where)
         column = torch.searchsorted(predictor.allowed, present[where])
         out[where] = log_probs.gather(1, column[:, None])[:, 0].exp()

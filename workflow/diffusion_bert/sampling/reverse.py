@@ -13,7 +13,7 @@ import torch
 from diffusion_bert.diffusion import Schedule
 from diffusion_bert.sampling import draw
 from diffusion_bert.sampling.noise import DRAW, LAYOUT, LENGTH, ORDER, REDRAW, RELENGTH, REMASK, step_of, uniforms
-from diffusion_bert.sampling.order import EntropyBounded, Planned, slots
+from diffusion_bert.sampling.order import EntropyBounded, LeftToRight, Planned, slots
 from diffusion_bert.sampling.predict import Predictor
 from diffusion_bert.sampling.settings import Sampler
 
@@ -111,8 +111,16 @@ def stages(
     positions chosen (b, L) bool, and the predictions (n, A) at these in row-major order.
 
     Whoever asks puts the tokens there, in ``tokens`` and ``masked``, before the next stage is predicted.
+    A model that can go from left to right reading each base once does so where the order is that, one base at a time.
     """
     order = sampler.reveals()
+    if (
+        isinstance(order, LeftToRight)
+        and predictor.denoiser.walks
+        and bool((_in_row(stage) == _stages_of(stage)).all())
+    ):
+        yield from _walked(tokens, stage, predictor)
+        return
     bounded = isinstance(order, EntropyBounded)
     number = 0
     while True:
@@ -131,6 +139,32 @@ def stages(
             log_probs = log_probs[chosen[hidden]]
         yield number, rows, chosen, log_probs
         number += 1
+
+
+def _in_row(stage: torch.Tensor) -> torch.Tensor:
+    """How many tokens of each row are revealed, (B,)."""
+    return (stage >= 0).sum(1)
+
+
+def _stages_of(stage: torch.Tensor) -> torch.Tensor:
+    """In how many stages each row's tokens are revealed, (B,)."""
+    return stage.max(1).values + 1
+
+
+def _walked(
+    tokens: torch.Tensor, stage: torch.Tensor, predictor: Predictor
+) -> Iterator[tuple[int, torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """``stages`` that go from left to right one token at a time; their number is that of the position."""
+    revealed = stage >= 0
+    walk = predictor.walk(tokens)
+    ends = int((revealed.any(0) * torch.arange(1, tokens.shape[1] + 1, device=tokens.device)).max())
+    for position in range(ends):
+        rows = revealed[:, position].nonzero()[:, 0]
+        if len(rows):
+            chosen = torch.zeros((len(rows), tokens.shape[1]), dtype=torch.bool, device=tokens.device)
+            chosen[:, position] = True
+            yield position, rows, chosen, walk.at(rows)
+        walk.read(tokens[:, position])
 
 
 def completed(

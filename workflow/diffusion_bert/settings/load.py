@@ -84,9 +84,11 @@ def _yaml_keys(path: Path) -> Iterator[tuple[Place, str, bool]]:
 
 def _with_defaults(value: Any, rules: Mapping[str, Any]) -> Any:
     """The value with the schema's defaults at every level, new objects throughout."""
-    if "if" in rules:
-        holds = jsonschema.Draft202012Validator(rules["if"]).is_valid(value)
-        branch = rules["then" if holds else "else"]
+    branch = rules
+    while "if" in branch:
+        holds = jsonschema.Draft202012Validator(branch["if"]).is_valid(value)
+        branch = branch["then" if holds else "else"]
+    if branch is not rules:
         inner = {name: {**rules["properties"][name], **rule} for name, rule in branch["properties"].items()}
         rules = {**rules, "properties": {**rules["properties"], **inner}}
     if isinstance(value, dict):

@@ -8,6 +8,7 @@ from typing import Any
 from diffusion_bert.settings.backbones import ARCHITECTURES, is_commit, is_hub_name
 from diffusion_bert.settings.messages import Config, Place, suggest
 
+_OF_BASES = ("convnet", "recurrent")  # architectures that read single bases
 # What a model has of the one that it starts from.
 _BROUGHT = ("backbone", "revision", "trust_remote_code", "reinit", "tokenizer", "architecture")
 
@@ -30,12 +31,36 @@ def given_problems(models: Mapping[str, Config], given: Mapping[str, Config]) ->
                         f"{key}.{brought} is given, but the model starts from {model['start_from']}, which brings its "
                         f"own. Remove {brought} or start_from.",
                     )
+        elif model["backbone"] == "recurrent":
+            yield from _recurrent_problems(name, given[name])
+        elif model["backbone"] in ARCHITECTURES and model["masking"]["left_to_right"]:
+            yield (
+                ("models", name, "masking", "left_to_right"),
+                f"{key}.masking.left_to_right is given, but the {model['backbone']} backbone sees what it predicts: it "
+                "learns from masks alone. Remove left_to_right, or set backbone: recurrent.",
+            )
         elif model["backbone"] not in ARCHITECTURES and "architecture" in given[name]:
             yield (
                 ("models", name, "architecture"),
                 f"{key}.architecture is given, but the backbone {model['backbone']} has its sizes. "
                 f"Remove architecture, or choose one of {', '.join(ARCHITECTURES)}.{_architecture(model['backbone'])}",
             )
+
+
+def _recurrent_problems(name: str, given: Config) -> Iterator[tuple[Place, str]]:
+    key = f"models.{name}"
+    if "weighting" in given:
+        yield (
+            ("models", name, "weighting"),
+            f"{key}.weighting is given, but the recurrent backbone learns from every base, and all weigh the same: "
+            "that is the exact bound. Remove weighting.",
+        )
+    if given.get("masking", {}).get("kind", "token") != "token":
+        yield (
+            ("models", name, "masking", "kind"),
+            f"{key}.masking.kind is {given['masking']['kind']}, but the recurrent backbone predicts each base as if it "
+            "alone were masked beside the others. Remove kind, or choose another backbone.",
+        )
 
 
 def start_problems(name: str, models: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
@@ -95,20 +120,20 @@ def backbone_problems(name: str, model: Mapping[str, Any]) -> Iterator[tuple[str
             f"{key}.gradient_accumulation is {model['gradient_accumulation']}, but a step has {model['batch_size']} "
             "windows (batch_size) to be cut into so many parts. Lower it.",
         )
-    if backbone == "convnet" and model["gradient_checkpointing"]:
+    if backbone in _OF_BASES and model["gradient_checkpointing"]:
         yield (
             "gradient_checkpointing",
-            f"{key}.gradient_checkpointing is set, but a convnet does not support it. "
+            f"{key}.gradient_checkpointing is set, but the {backbone} backbone does not support it. "
             "Remove it, and raise gradient_accumulation where memory is short.",
         )
     if model["start_from"] is not None:
         return
     if backbone in ARCHITECTURES:
         kind = (model["tokenizer"] or {"kind": "bases"})["kind"]
-        if backbone == "convnet" and kind != "bases":
+        if backbone in _OF_BASES and kind != "bases":
             yield (
                 "tokenizer",
-                f"{key}.tokenizer.kind is {kind}, but a convnet reads single bases. "
+                f"{key}.tokenizer.kind is {kind}, but the {backbone} backbone reads single bases. "
                 "Remove tokenizer, or choose a transformer as backbone (bert, dnabert2, nucleotide_transformer).",
             )
         if model["reinit"] or model["revision"] or model["trust_remote_code"]:

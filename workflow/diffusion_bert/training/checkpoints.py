@@ -43,22 +43,50 @@ class Denoiser:
         """The labels the model can be asked for."""
         return self.tokenizer.labels
 
+    @property
+    def leave_one_out(self) -> bool:
+        """Whether a token's prediction does not depend on the token itself, so that it need not be masked."""
+        return getattr(self.model, "leave_one_out", False)
+
+    @property
+    def left_to_right(self) -> bool:
+        """Whether the model has learned to read from left to right, so that probabilities of that order are exact."""
+        return self.settings.get("left_to_right", False)
+
     @torch.inference_mode()
-    def log_probs(self, input_ids: Tensor, attention_mask: Tensor | None = None, batch_size: int = 256) -> Tensor:
+    def log_probs(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        batch_size: int = 256,
+        *,
+        left_to_right: bool = False,
+    ) -> Tensor:
         """log p of each token at each position, (B, T, V) float32 on the device; -inf on all that is no base.
 
         input_ids (B, T), framed rows with [MASK] where unknown; attention_mask (B, T), by default all but padding.
+        left_to_right: of each token given those on its left alone, by a model that has learned that.
         Rows go through the model batch_size at a time.
         """
         input_ids = torch.as_tensor(input_ids).to(self.device, torch.long)
         if attention_mask is None:
             attention_mask = input_ids != self.tokenizer.pad_id
         attention_mask = torch.as_tensor(attention_mask).to(self.device, torch.long)
+
+        def logits(ids: Tensor, real: Tensor) -> Tensor:
+            right = {"right_ids": ids[:0]} if left_to_right else {}
+            return self.model(input_ids=ids, attention_mask=real, **right).logits.float()
+
         parts = [
-            torch.log_softmax(restrict(self.model(input_ids=i, attention_mask=m).logits.float(), self.allowed), -1)
+            torch.log_softmax(restrict(logits(i, m), self.allowed), -1)
             for i, m in zip(input_ids.split(batch_size), attention_mask.split(batch_size), strict=True)
         ]
         return torch.cat(parts)
+
+    @property
+    def walks(self) -> bool:
+        """Whether the model can go over rows from left to right, reading each base once (``walk`` of the model)."""
+        return hasattr(self.model, "walk")
 
 
 def digest_of_weights(model: nn.Module) -> str:

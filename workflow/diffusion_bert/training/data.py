@@ -169,8 +169,11 @@ class FixedMasks:
     bases: int
 
     @classmethod
-    def of(cls, windows: TokenisedWindows, most: int | None, seed: int, batch_size: int) -> "FixedMasks":
-        """most: at most so many windows, drawn from the seed; None takes all.
+    def of(
+        cls, windows: TokenisedWindows, most: int | None, seed: int, batch_size: int, all_shown: bool = False
+    ) -> "FixedMasks":
+        """most: at most so many windows, drawn from the seed; None takes all. all_shown: nothing is masked, and all
+        that could be is predicted (by a model that reads from left to right).
 
         Every window is masked once. The share that is masked is stratified over the windows, in random order.
         """
@@ -185,6 +188,8 @@ class FixedMasks:
             tokens = maskable.sum(-1)
             counts = stratified_counts(tokens, share)
             inputs, masked = mask_counts(ids, maskable, counts, windows.tokenizer.mask_id, generator)
+            if all_shown:
+                inputs, masked = ids, maskable
             parts.append(tuple(x.to(windows.ids.device) for x in (inputs, ids, masked)))
             total += int(windows.known_bases.cpu()[ids].sum())
         return cls(parts, total)

@@ -62,12 +62,15 @@ def optimisers(
     """``adamw``: AdamW for all. ``muon``: Muon for what is decayed, AdamW for the rest.
 
     Decayed are the matrices and convolutions, and not norms, biases, embeddings, depthwise convolutions, or the last
-    layer, whose rows are tokens as those of an embedding are.
+    layer, whose rows are tokens as those of an embedding are; nor recurrent layers, which learn less with Muon in the
+    same time (four matrices in one, used at each base).
     """
     apart = {id(model.get_output_embeddings().weight)}
     for module in model.modules():
         if isinstance(module, nn.Embedding) or (isinstance(module, nn.Conv1d) and module.groups > 1):
             apart.add(id(module.weight))
+        elif isinstance(module, nn.RNNBase):
+            apart.update(map(id, module.parameters()))
     matrices, others = [], []
     for parameter in trainable(model).values():
         (matrices if parameter.ndim >= 2 and id(parameter) not in apart else others).append(parameter)

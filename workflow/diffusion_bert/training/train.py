@@ -21,14 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_bert.backbones.classifier import add_classifier, class_logits
-from diffusion_bert.diffusion import (
-    BITS,
-    Schedule,
-    bound_of_counts,
-    cross_entropy,
-    stratified_times,
-    training_weight,
-)
+from diffusion_bert.diffusion import BITS, Schedule, bound_of_counts, cross_entropy
 from diffusion_bert.errors import UserError
 from diffusion_bert.reproducible import best_device, reproducible
 from diffusion_bert.seeds import derive_seed
@@ -39,7 +32,7 @@ from diffusion_bert.training.checkpoints import save_model_folder
 from diffusion_bert.training.data import FixedMasks, RowStream, TokenisedWindows, labels_in, read_data
 from diffusion_bert.training.device import Precision, forward_of
 from diffusion_bert.training.distributed import Team
-from diffusion_bert.training.masking import Masks, masks_of
+from diffusion_bert.training.objective import EveryToken, Masked, objective_of
 from diffusion_bert.training.optimiser import AveragedWeights, learning_rate_at, optimisers, trainable
 from diffusion_bert.training.resume import FILE, StoppedError, asked_to_stop, load_checkpoint, save_checkpoint
 from diffusion_bert.training.start import refuse_worse_than_guess, starting_model, starting_tokenizer
@@ -48,7 +41,6 @@ from diffusion_bert.training.tracking import Point, package_of, tracked
 log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LINES = 30.0
-TIME_FLOOR = 1e-3  # the smallest time of the schedule that is trained on
 
 
 def train(
@@ -131,8 +123,7 @@ class _Run:
     tokenizer: Tokenizer
     windows: TokenisedWindows
     validation: FixedMasks
-    schedule: Schedule
-    masks: Masks  # of training; validation has its own
+    objective: Masked | EveryToken  # of training; validation has its own masks
     model: nn.Module
     forward: nn.Module  # the model as a training step calls it
     precision: Precision
@@ -176,8 +167,11 @@ class _Run:
             refuse_worse_than_guess(model, held_out, backbone, seed)
         if settings["comb_factor"] is not None:
             add_classifier(model, len(tokenizer.labels))
+        objective = objective_of(settings, model, windows.bases_per_token())
         adapt(model, settings["finetune"], tokenizer.no_label_id)
         forward = forward_of(model, settings)
+        fixed = (settings["validation_windows"], seed, 4 * settings["batch_size"])
+        validation = FixedMasks.of(held_out, *fixed, all_shown=objective.left_to_right > 0)
         data = hashlib.sha256(windows.strands.cpu().contiguous().numpy().tobytes())
         data.update(held_out.ids.cpu().numpy().tobytes())
         run = cls(
@@ -185,9 +179,8 @@ class _Run:
             seed=seed,
             tokenizer=tokenizer,
             windows=windows,
-            validation=FixedMasks.of(held_out, settings["validation_windows"], seed, 4 * settings["batch_size"]),
-            schedule=Schedule(settings["schedule"]),
-            masks=masks_of(settings["masking"], windows.bases_per_token()),
+            validation=validation,
+            objective=objective,
             model=model,
             forward=forward,
             precision=precision,
@@ -327,30 +320,33 @@ class _Run:
         generator.manual_seed(draw)
         torch.manual_seed(draw if self.team.leads else derive_seed(draw, self.team.rank))  # dropout
         ids, attention, maskable = windows.training_batch(rows, generator, settings["label_dropout"])
-        t = stratified_times(len(rows), TIME_FLOOR, generator)
-        inputs, masked = self.masks(ids, maskable, self.schedule.alpha(t), tokenizer.mask_id, generator)
+        hidden = self.objective.hide(ids, maskable, tokenizer.mask_id, generator)
         joint = settings["comb_factor"] is not None
-        weight = training_weight(self.schedule, t, settings["weighting"]["kind"], settings["weighting"]["max_weight"])
-        exact = self.schedule.weight(t)
         tokens, bases = maskable.sum(), windows.known_bases[ids].sum()
         withheld = ids[:, 1] == tokenizer.no_label_id
         own, lengths = self.team.share(torch.arange(len(rows))), windows.lengths[rows]
         if settings["gradient_accumulation"] > 1:  # parts of rows of like length need less padding
             own = own[lengths[own].argsort(stable=True)]
         for on_cpu in own.chunk(settings["gradient_accumulation"]):
-            part, longest = on_cpu.to(ids.device), int(lengths[on_cpu].max()) + tokenizer.extra_tokens
+            longest, right = int(lengths[on_cpu].max()) + tokenizer.extra_tokens, {}
+            if hidden.right is not None:
+                seen = on_cpu < len(hidden.right)
+                on_cpu = torch.cat([on_cpu[seen], on_cpu[~seen]])
+                right["right_ids"] = hidden.right[on_cpu[: int(seen.sum())].to(ids.device), :longest]
+            part = on_cpu.to(ids.device)
             with self.precision.autocast():
                 out = self.forward(
-                    input_ids=inputs[part, :longest],
+                    input_ids=hidden.inputs[part, :longest],
                     attention_mask=attention[part, :longest],
                     output_hidden_states=joint,
+                    **right,
                 )
                 guesses = class_logits(self.model, out.hidden_states) if joint else None
-            nats = cross_entropy(out.logits, ids[part, :longest], masked[part, :longest], windows.is_base)
-            loss = (weight[part] * nats).sum() / tokens
+            nats = cross_entropy(out.logits, ids[part, :longest], hidden.counted[part, :longest], windows.is_base)
+            loss = (hidden.weight[part] * nats).sum() / tokens
             if joint:
                 loss = settings["comb_factor"] * loss + self.classification_loss(guesses, withheld, rows, part)
-            yield loss, (exact[part] * nats.detach()).sum() / bases
+            yield loss, (hidden.exact[part] * nats.detach()).sum() / bases
 
     def classification_loss(self, guesses: Tensor, withheld: Tensor, rows: Tensor, part: Tensor) -> Tensor:
         """What a part of the rows adds to the mean cross entropy of the labels (nats) over the rows (B,) whose label is
@@ -362,6 +358,7 @@ class _Run:
     def validate(self, train_bits: float) -> None:
         """One row of the curve from the averaged weights, which are kept where they are the best so far.
 
+        Of a model that learns from left to right the bits are those of that order, exact; of any other the bound's.
         Bits a base are those of the tokens that a sequence is encoded as. With k-mers and BPE the same sequence can
         be spelled in other tokens too, so the number bounds the bits of the sequence itself from above as well.
         """
@@ -371,7 +368,8 @@ class _Run:
         with self.average.in_use(), torch.no_grad():
             for inputs, ids, masked in self.validation.parts[self.team.rank :: self.team.size]:
                 attention = (ids != self.tokenizer.pad_id).long()
-                logits = self.model(input_ids=inputs, attention_mask=attention).logits
+                blind = {"right_ids": inputs[:0]} if self.objective.left_to_right else {}
+                logits = self.model(input_ids=inputs, attention_mask=attention, **blind).logits
                 nats = bound_of_counts(logits, ids, masked, self.windows.is_base)
                 total += (nats * self.windows.is_base[ids].sum(-1)).sum()
                 if self.settings["comb_factor"] is not None:
@@ -486,7 +484,8 @@ class _Run:
             return curve
         log.info("best validation: %.4f bits a base at step %d", self.best_bits, self.best_step)
         diffusion = {
-            "schedule": asdict(self.schedule),
+            "schedule": asdict(Schedule(self.settings["schedule"])),
+            "left_to_right": self.objective.left_to_right > 0,
             "settings": dict(self.settings),
             "seed": self.seed,
             "parameters": sum(p.numel() for p in self.model.parameters()),

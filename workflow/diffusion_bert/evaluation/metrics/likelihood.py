@@ -7,7 +7,7 @@ METRICS = [
         "model_bits_per_base",
         "Bits a base under the model",
         "Mean over sequences of an upper bound of -log2 p(sequence) / length under the diffusion model (negative "
-        "evidence lower bound, Monte Carlo).",
+        "evidence lower bound, Monte Carlo); of a model that reads from left to right that number itself, exact.",
         "Sahoo et al. 2024; Shi et al. 2024",
         "bits a base",
         "as ceiling",
@@ -51,7 +51,7 @@ METRICS = [
     Metric(
         "model_minus_lstm",
         "Model against LSTM",
-        "Mean over the same sequences of bits a base under the model (an upper bound) minus bits a base under the LSTM "
+        "Mean over the same sequences of bits a base under the model (at most) minus bits a base under the LSTM "
         "(exact); below 0 on held-out sequences the model knows more than the LSTM. Each knows its own sequences best, "
         "so this compares the two models and ranks no sequences.",
         "paired difference",

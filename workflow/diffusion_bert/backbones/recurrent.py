@@ -1,0 +1,222 @@
+"""A recurrent masked language model over single bases, from scratch, that predicts each base from all others.
+
+Two streams of LSTM layers (Hochreiter and Schmidhuber 1997) read a window from either end; what the left one has read
+before a base and what the right one has read after it are mixed into the prediction of that base, which neither has
+seen (as in ELMo, Peters et al. 2018, arXiv:1802.05365, and in the blind-spot networks of Laine et al. 2019,
+arXiv:1901.10277). So one pass predicts every base, masked or not, from the others: training learns from all of them,
+where other masked language models learn from those that are masked (``diffusion``).
+
+Both streams are one set of weights: the right one reads the reverse complement, so that a motif learned on one strand
+is known on the other.
+
+The streams may read different things. Where the right one sees only masks, the base at i is predicted from the bases on
+its left: p(x) is then the product of the predictions, exact, and from one pass. ``Walk`` draws that way at the cost of
+three passes a sequence, however long it is.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu, pad
+from transformers import PretrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import MaskedLMOutput
+
+from diffusion_bert.backbones.places import AROUND, BEFORE, places
+
+
+class RecurrentConfig(PretrainedConfig):
+    """vocab_size, pad_token_id and mask_token_id as the tokenizer's; first_label: the id of the first label (all ids
+    from there on are labels); complement: the ids of A, C, G, T and of their complements; positions: the longest
+    trained window, in tokens of DNA; embedded: channels that a token is read as; width: of each LSTM layer; layers: of
+    each stream; mixed: channels of what the two streams are mixed into; expansion: of its feed-forward layer.
+    """
+
+    model_type = "diffusion_bert_recurrent"
+    attribute_map = {"hidden_size": "mixed"}
+
+    def __init__(
+        self,
+        vocab_size: int = 10,
+        pad_token_id: int = 0,
+        mask_token_id: int = 3,
+        first_label: int = 9,
+        complement: tuple[tuple[int, ...], tuple[int, ...]] = ((5, 6, 7, 8), (8, 7, 6, 5)),
+        positions: int = 200,
+        embedded: int = 32,
+        width: int = 288,
+        layers: int = 1,
+        mixed: int = 128,
+        expansion: int = 2,
+        dropout: float = 0.0,
+        **kwargs,
+    ):
+        self.vocab_size = vocab_size
+        self.mask_token_id = mask_token_id
+        self.first_label = first_label
+        self.complement = [list(ids) for ids in complement]
+        self.positions = positions
+        self.embedded = embedded
+        self.width = width
+        self.layers = layers
+        self.mixed = mixed
+        self.expansion = expansion
+        self.dropout = dropout
+        super().__init__(pad_token_id=pad_token_id, **kwargs)
+
+
+class RecurrentForMaskedLM(PreTrainedModel):
+    """input_ids (B, T), attention_mask (B, T) -> logits (B, T, V), those of a token from all others of its row, and on
+    demand the state (B, T, C) that they are read from as the last (and only) one of ``hidden_states``."""
+
+    config_class = RecurrentConfig
+    base_model_prefix = "recurrent"
+    main_input_name = "input_ids"
+    leave_one_out = True
+
+    def __init__(self, config: RecurrentConfig):
+        super().__init__(config)
+        between = config.dropout if config.layers > 1 else 0.0
+        self.tokens = nn.Embedding(config.vocab_size, config.embedded)
+        self.stream = nn.LSTM(config.embedded, config.width, config.layers, batch_first=True, dropout=between)
+        self.label = nn.Embedding(config.vocab_size, config.mixed)
+        self.position = nn.Embedding(config.positions + AROUND, config.mixed)
+        self.mix = nn.Linear(2 * config.width, config.mixed)
+        self.ffn_norm = nn.LayerNorm(config.mixed)
+        self.ffn_in = nn.Linear(config.mixed, config.expansion * config.mixed)
+        self.ffn_out = nn.Linear(config.expansion * config.mixed, config.mixed)
+        self.dropout = nn.Dropout(config.dropout)
+        self.norm = nn.LayerNorm(config.mixed)
+        self.head = nn.Linear(config.mixed, config.vocab_size)
+        self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=module.in_features**-0.5)
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=1.0 if module is self.tokens else 0.02)
+        elif isinstance(module, nn.LayerNorm):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.LSTM):
+            for parameter in module.parameters():
+                nn.init.uniform_(parameter, -(module.hidden_size**-0.5), module.hidden_size**-0.5)
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.tokens
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        self.tokens = value
+
+    def get_output_embeddings(self) -> nn.Linear:
+        return self.head
+
+    def set_output_embeddings(self, new_embeddings: nn.Linear) -> None:
+        self.head = new_embeddings
+
+    def resize_token_embeddings(
+        self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None, mean_resizing: bool = True
+    ) -> nn.Embedding:
+        """As transformers', and the embedding of labels too, which has a row a token."""
+        tokens = super().resize_token_embeddings(new_num_tokens, pad_to_multiple_of, mean_resizing)
+        self.label = self._get_resized_embeddings(self.label, tokens.num_embeddings, None, mean_resizing)
+        return tokens
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        right_ids: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        **unused,
+    ) -> MaskedLMOutput:
+        """right_ids (b, T), b <= B: what the right stream reads of the first b rows, framed and padded as input_ids
+        are; the others' right is all masked. Without it both streams read input_ids."""
+        if attention_mask is None:
+            attention_mask = (input_ids != self.config.pad_token_id).long()
+        right_ids = input_ids if right_ids is None else right_ids
+        label, n = input_ids[:, 1], len(right_ids)
+        turned = self.turned(right_ids, attention_mask[:n])
+        ids, labels = torch.cat([input_ids, turned]), torch.cat([label, label[:n]])
+        if n < len(input_ids):
+            blank, of_label = self._blank(input_ids[:1])
+            ids, labels = torch.cat([ids, blank]), torch.cat([labels, of_label])
+        states = self.stream(self._read(ids, labels))[0]
+        left, right = states[: len(input_ids)], states[len(input_ids) :]
+        if n < len(input_ids):  # of what is all masked a row of each label will do for all rows of that label
+            right = torch.cat([right[:n], right[n:][label[n:] - self.config.first_label]])
+        h = self.mix_streams(
+            left, self._mirrored(right, attention_mask), label, places(attention_mask, self.config.positions)
+        )
+        return MaskedLMOutput(logits=self.head(h), hidden_states=(h,) if output_hidden_states else None)
+
+    def walk(self, input_ids: Tensor, attention_mask: Tensor) -> "Walk":
+        """Framed rows (B, T), all of one length, from left to right."""
+        return Walk(self, input_ids, attention_mask)
+
+    def mix_streams(self, left: Tensor, right: Tensor, label: Tensor, place: Tensor) -> Tensor:
+        """The states (B, T, C) that logits are read from: left, right (B, T, W) what the streams know of each place;
+        label (B,); place (B, T), as ``places`` gives it."""
+        h = self.mix(torch.cat([left, right], -1)) + self.label(label).unsqueeze(1) + self.position(place)
+        return self.norm(h + self.dropout(self.ffn_out(gelu(self.ffn_in(self.ffn_norm(self.dropout(h)))))))
+
+    def turned(self, ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """The reverse complements (B, T) of the DNA of framed rows, each in its frame."""
+        opposite = torch.arange(self.config.vocab_size, device=ids.device)
+        of, to = (torch.tensor(ids_, device=ids.device) for ids_ in self.config.complement)
+        opposite[of] = to
+        place = torch.arange(ids.shape[1], device=ids.device)
+        end = attention_mask.sum(-1, keepdim=True) - 1  # where [SEP] is
+        dna = (place >= BEFORE) & (place < end)
+        return opposite[ids.gather(1, torch.where(dna, end + BEFORE - 1 - place, place))]
+
+    def _blank(self, row: Tensor) -> tuple[Tensor, Tensor]:
+        """A row of masks for each label (L, T), framed as row (1, T) is, and the labels (L,)."""
+        labels = torch.arange(self.config.first_label, self.config.vocab_size, device=row.device)
+        blank = torch.full((len(labels), row.shape[1]), self.config.mask_token_id, device=row.device)
+        blank[:, 0], blank[:, 1] = row[0, 0], labels
+        return blank, labels
+
+    def _read(self, ids: Tensor, labels: Tensor) -> Tensor:
+        """What a stream is given at each place (B, T, E): the token before it, and the label."""
+        before = pad(ids[:, :-1], (1, 0), value=self.config.pad_token_id)
+        return self.tokens(before) + self.tokens(labels).unsqueeze(1)
+
+    @staticmethod
+    def _mirrored(states: Tensor, attention_mask: Tensor) -> Tensor:
+        """States (B, T, W) of reverse complements, each moved to the place on the strand as written that it is of."""
+        length = attention_mask.sum(-1, keepdim=True)
+        place = (length - torch.arange(states.shape[1], device=states.device)).clamp(min=0)
+        place = torch.minimum(place, length - 1)
+        return states.gather(1, place.unsqueeze(-1).expand(-1, -1, states.shape[-1]))
+
+
+class Walk:
+    """Rows from left to right, one place after the other: logits of a base from those read so far and from what lies to
+    its right, which stays as it is.
+
+    Both streams read their rows once: the right one at the start, the left one a base at a time. What is predicted is
+    what the model's ``forward`` would predict there from the same bases. input_ids, attention_mask: (B, T), framed, all
+    of one length.
+    """
+
+    def __init__(self, model: RecurrentForMaskedLM, input_ids: Tensor, attention_mask: Tensor):
+        self.model = model
+        self.label = input_ids[:, 1]
+        self.place = places(attention_mask, model.config.positions)
+        turned = model.turned(input_ids, attention_mask)
+        self.right = model._mirrored(model.stream(model._read(turned, self.label))[0], attention_mask)
+        read, self.state = model.stream(model._read(input_ids[:, : BEFORE + 1], self.label))
+        self.left, self.at = read[:, -1:], BEFORE
+
+    def logits(self, rows: Tensor) -> Tensor:
+        """(b, V) of rows (b,) at the place that the walk has come to."""
+        here = slice(self.at, self.at + 1)
+        h = self.model.mix_streams(self.left[rows], self.right[rows, here], self.label[rows], self.place[rows, here])
+        return self.model.head(h[:, 0])
+
+    def read(self, ids: Tensor) -> None:
+        """Go on to the next place: ids (B,), the tokens at this one."""
+        given = self.model.tokens(ids) + self.model.tokens(self.label)
+        self.left, self.state = self.model.stream(given.unsqueeze(1), self.state)
+        self.at += 1
