@@ -1,11 +1,13 @@
 """The recurrent backbone: what its predictions depend on, what it learns from, and what it is exact about."""
 
 import itertools
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 from sampling_cases import FALSE_ALARM, chi_square, sequence_counts, settings
 from test_training import repeats, run
 from toy_models import all_sequences
@@ -25,6 +27,7 @@ from diffusion_bert.tokens import BaseTokenizer
 from diffusion_bert.training.checkpoints import Denoiser, load_model_folder
 from diffusion_bert.training.objective import EveryToken, objective_of
 from diffusion_bert.training.optimiser import optimisers
+from diffusion_bert.training.train import train
 
 RECURRENT = {
     "backbone": "recurrent",
@@ -308,6 +311,17 @@ class TestTraining:
         whole = run(data, tmp_path / "whole", **short)
         cut = run(data, tmp_path / "cut", gradient_accumulation=3, **short)
         pd.testing.assert_frame_equal(cut, whole, rtol=1e-4)
+
+    def test_it_is_adapted_but_has_no_layers_to_freeze(self, data, tmp_path):
+        run(data, tmp_path / "model", **RECURRENT, steps=20, validate_every=20)
+        from_it = {**SETTINGS, "backbone": str(tmp_path / "model"), "steps": 10, "validate_every": 10}
+        for finetune, refused in (({"method": "lora"}, False), ({"frozen_layers": 1}, True)):
+            settings = {**from_it, "finetune": {**SETTINGS["finetune"], **finetune}}
+            with pytest.raises(UserError, match="Freeze at most 0") if refused else nullcontext():
+                train(*data, settings, 1, tmp_path / "adapted", backbone=tmp_path / "model", device="cpu")
+        before, after = (load_file(tmp_path / name / "model.safetensors") for name in ("model", "adapted"))
+        assert torch.equal(before["stream.weight_hh_l0"], after["stream.weight_hh_l0"])
+        assert not torch.equal(before["mix.weight"], after["mix.weight"])
 
     def test_a_classifier_beside_it(self, data, tmp_path):
         curve = run(

@@ -43,8 +43,8 @@ def adapt(model: "PreTrainedModel", finetune: Mapping[str, Any], published_token
 
 
 def layers_of(model: nn.Module) -> nn.ModuleList:
-    """The stack of a model's layers: its longest list of modules."""
-    return max((m for m in model.modules() if isinstance(m, nn.ModuleList)), key=len)
+    """The stack of a model's layers: its longest list of modules; empty where it has none."""
+    return max((m for m in model.modules() if isinstance(m, nn.ModuleList)), key=len, default=nn.ModuleList())
 
 
 def without_adapters(model: "PreTrainedModel") -> None:
