@@ -64,7 +64,7 @@ class Data:
         frame = frame.assign(strand=".", track="a", label="a", score=1.0, sequence=self.sequences)
         write_parquet(frame, folder / "windows.parquet", WINDOWS)
         steps = SKIPPED + self.steps
-        filled = model_settings({"steps": steps, "batch_size": self.batch_size})
+        filled = model_settings({"backbone": "convnet", "steps": steps, "batch_size": self.batch_size})
         self.settings = {**filled, "validate_every": steps, "validation_windows": 1}
         self.tokenizer = BaseTokenizer(["a"])
 

@@ -48,7 +48,7 @@ def _rows(rule: dict, path: str):
     for name, inner in rule.get("properties", {}).items():
         yield from _entry(f"{path}.{name}", inner, name in rule.get("required", []))
         if name == "architecture":
-            branches = {"convnet": rule["else"]["else"], "recurrent": rule["else"]["then"], "bert": rule["then"]}
+            branches = {"recurrent": rule["else"]["else"], "convnet": rule["else"]["then"], "bert": rule["then"]}
             for backbone, branch in branches.items():
                 for size, of in branch["properties"]["architecture"]["properties"].items():
                     yield _row(f"{path}.architecture.{size} ({backbone})", of)

@@ -19,6 +19,7 @@ from diffusion_bert.diffusion import cross_entropy
 from diffusion_bert.errors import UserError
 from diffusion_bert.likelihood import bits_per_base
 from diffusion_bert.sampling.generate import generate
+from diffusion_bert.sampling.guide import Scorer
 from diffusion_bert.sampling.predict import Predictor
 from diffusion_bert.sampling.probability import bits_under_sampler
 from diffusion_bert.sampling.refine import confidence
@@ -223,13 +224,27 @@ class TestWalk:
         generate(as_denoiser(model), labels=["a"] * 4, lengths=[12] * 4, sampler=order, seed=5)
         assert passes == [(4, 15), (4, 3), *[(4, 1)] * 12]
 
-    def test_several_bases_a_step_need_full_passes(self):
-        passes = []
-        model = build()
-        model.register_forward_hook(lambda *_: passes.append(1))
-        order = settings(order="left_to_right", steps=4)
-        generate(as_denoiser(model), labels=["a"] * 4, lengths=[12] * 4, sampler=order, seed=5)
-        assert len(passes) == 4
+    def test_it_goes_one_base_at_a_time_whatever_the_steps(self):
+        asked = {"labels": ["a"] * 4, "lengths": [12] * 4, "seed": 5}
+        one, other = (
+            generate(as_denoiser(build()), **asked, sampler=settings(order="left_to_right", steps=steps))
+            for steps in (4, 1000)
+        )
+        pd.testing.assert_frame_equal(one, other)
+
+    @pytest.mark.parametrize(
+        ("left_to_right", "remask", "order"),
+        [(True, None, "left_to_right"), (False, None, "ancestral"), (True, "rescaled", "ancestral")],
+    )
+    def test_the_order_of_a_model_where_none_is_given(self, left_to_right, remask, order):
+        asked = {"labels": ["a"] * 4, "lengths": [12] * 4, "seed": 5}
+        own, named = (
+            generate(
+                as_denoiser(build(), left_to_right), **asked, sampler=settings(order=name, remask={"strategy": remask})
+            )
+            for name in (None, order)
+        )
+        pd.testing.assert_frame_equal(own, named)
 
     def test_sequences_have_the_law_of_the_exact_probabilities(self):
         denoiser = as_denoiser(build())
@@ -238,6 +253,28 @@ class TestWalk:
         sequences = all_sequences(2)
         bits, _ = bits_per_base(denoiser, sequences, ["a"] * 16)
         assert chi_square(sequence_counts(made["sequence"], 2), 2.0 ** (-2 * bits)) > FALSE_ALARM
+
+    def test_particles_walk_and_have_the_tilted_law(self):
+        denoiser, sequences = as_denoiser(build()), all_sequences(3)
+        score = dict(zip(sequences, np.random.default_rng(5).normal(size=64), strict=True))
+        made = generate(
+            denoiser,
+            labels=["a"] * 800,
+            lengths=[3] * 800,
+            sampler=settings(
+                order="left_to_right",
+                steps=1000,
+                guide={"method": "smc", "candidates": 32, "resamplings": 2, "strength": 1.0},
+            ),
+            scorer=Scorer(lambda made, labels: [score[sequence] for sequence in made], "the table"),
+            seed=11,
+            batch_size=26_000,
+        )
+        plain = 2.0 ** (-3 * bits_per_base(denoiser, sequences, ["a"] * 64)[0])
+        law = plain * np.exp([score[sequence] for sequence in sequences])
+        found = sequence_counts(made["sequence"], 3)
+        assert chi_square(found, law / law.sum()) > FALSE_ALARM
+        assert chi_square(found, plain) < 1e-9
 
 
 def test_all_tokens_are_judged_from_all_others_in_one_pass():

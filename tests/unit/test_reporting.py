@@ -129,7 +129,8 @@ def test_methods_are_filled_in_for_labelled_sequences_too():
         "label-balanced 10 % was held out for validation and 20 % for testing",
         "m (a small BERT transformer, cosine schedule, at most 900 steps in batches of 32, learning rate 0.001)",
         "derive from the seed 7",
-        "s (unmasking from left to right in 10 steps, temperature 1, top-p 1, top-k 3, classifier-free guidance 2, "
+        "s (unmasking from left to right, one base at a time by models that read so, else in 10 steps, temperature 1, "
+        "top-p 1, top-k 3, classifier-free guidance 2, "
         "then 2 refinement passes over positions of low confidence)",
         "e (unmasking as many positions of least entropy at once as 2.5 bits allow, temperature 1, top-p 1, within the "
         "IUPAC templates of t.fa)",

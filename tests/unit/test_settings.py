@@ -54,16 +54,33 @@ def test_defaults_fill_every_level(tmp_path):
     config = load(tmp_path, GOOD)
     assert config["seed"] == 1
     assert config["windows"]["overlap"] == {"fraction": 0.5, "within_label": "best", "between_labels": "keep"}
-    assert config["models"]["a"]["backbone"] == "convnet"
+    assert config["models"]["a"]["backbone"] == "recurrent"
     assert config["samplers"]["s"]["refine"]["passes"] == 0
     assert "simulate" not in config
 
 
 def test_the_architectures_defaults_are_those_of_the_backbone(tmp_path):
-    config = load(tmp_path, GOOD.replace("a: {}", "a: {}\n  b: {backbone: bert, architecture: {layers: 2}}"))
-    assert "stem_kernel" in config["models"]["a"]["architecture"]
+    config = load(
+        tmp_path,
+        GOOD.replace("a: {}", "a: {}\n  b: {backbone: bert, architecture: {layers: 2}}\n  c: {backbone: convnet}"),
+    )
+    assert set(config["models"]["a"]["architecture"]) == {"embedded", "width", "layers", "mixed", "expansion"}
+    assert "stem_kernel" in config["models"]["c"]["architecture"]
     assert set(config["models"]["b"]["architecture"]) == {"width", "layers", "heads", "expansion"}
     assert config["models"]["b"]["architecture"]["layers"] == 2
+
+
+def test_the_learning_rate_is_that_of_the_backbone(tmp_path):
+    models = {
+        "a": {},
+        "b": {"start_from": "a"},
+        "c": {"backbone": "convnet"},
+        "d": {"start_from": "c"},
+        "e": {"learning_rate": 0.1},
+    }
+    config = load(tmp_path, GOOD.replace("models:\n  a: {}\n", yaml.safe_dump({"models": models})))
+    rates = {name: model["learning_rate"] for name, model in config["models"].items()}
+    assert rates == {"a": 0.005, "b": 0.005, "c": 0.003, "d": 0.003, "e": 0.1}
 
 
 def test_steps_and_minutes_stand_instead_of_epochs(tmp_path):
@@ -292,11 +309,14 @@ def test_held_out_chromosomes():
         ({"steps": 10, "minutes": 3}, "models.a gives steps and minutes: one of them says how long"),
         ({"steps": 10, "epochs": 3}, "models.a gives steps and epochs: one of them says how long"),
         ({"batch_size": 4, "gradient_accumulation": 5}, "gradient_accumulation is 5, but a step has 4 windows"),
-        ({"gradient_checkpointing": True}, "the convnet backbone does not support it"),
-        ({"backbone": "recurrent", "gradient_checkpointing": True}, "the recurrent backbone does not support it"),
+        ({"backbone": "convnet", "gradient_checkpointing": True}, "the convnet backbone does not support it"),
+        ({"gradient_checkpointing": True}, "the recurrent backbone does not support it"),
         ({"backbone": "recurrent", "weighting": {}}, "all weigh the same: that is the exact bound. Remove weighting"),
         ({"backbone": "recurrent", "masking": {"kind": "span"}}, "masking.kind is span, but the recurrent backbone"),
-        ({"masking": {"left_to_right": 0.5}}, "the convnet backbone sees what it predicts.* set backbone: recurrent"),
+        (
+            {"backbone": "convnet", "masking": {"left_to_right": 0.5}},
+            "the convnet backbone sees what it predicts.* set backbone: recurrent",
+        ),
         ({"precision": "bf16"}, "expected one of float32, tf32, bfloat16, float16"),
         ({"backbone": "bert", "revision": "abc"}, "bert is trained from scratch. Remove revision"),
         ({"comb_factor": 1, "label_dropout": 0}, "a classifier that is shown the label learns nothing"),

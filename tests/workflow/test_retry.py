@@ -19,7 +19,7 @@ def toy(fresh):
     rng = random.Random(0)
     rows = [f"{'ab'[i % 2]}\t{''.join(rng.choices('ACGT', k=20))}" for i in range(80)]
     (fresh.folder / "rows.tsv").write_text("label\tsequence\n" + "\n".join(rows) + "\n")
-    architecture = {"width": 8, "dilations": [1], "kernel": 3, "attention_layers": 0}
+    architecture = {"embedded": 4, "width": 8, "mixed": 8}
     fresh.config = {
         "sequences": {"files": [{"source": "rows.tsv"}]},
         "windows": {"width": None},

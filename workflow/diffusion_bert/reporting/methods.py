@@ -7,9 +7,10 @@ import pandas as pd
 from diffusion_bert.figures.style import is_yes
 
 _ORDERS = {
+    None: "unmasking from left to right, by models that read so, else ancestral sampling (the exact reverse process)",
     "ancestral": "ancestral sampling (the exact reverse process)",
     "random": "unmasking in random order",
-    "left_to_right": "unmasking from left to right",
+    "left_to_right": "unmasking from left to right, one base at a time by models that read so, else",
     "confidence": "unmasking the most confident positions first",
     "entropy": "unmasking the positions of least entropy first",
     "margin": "unmasking the positions of largest margin first",

@@ -104,6 +104,7 @@ def in_batches(
     if templates is not None and [len(template) for template in templates] != list(lengths):
         raise ValueError("each sequence needs a template of its length")
     denoiser.tokenizer.label_tokens(labels)
+    settings = settings.of(denoiser.left_to_right)
     guide = settings.guide
     if guide.method is None:
         scorer = None

@@ -48,7 +48,7 @@ def bits_under_sampler(
     Raises ValueError for samplers that draw a token more than once (refine, remask) or pick among candidates (guide),
     whose probabilities have no such form, and for BPE, where one sequence has many spellings.
     """
-    settings = Sampler.from_settings(sampler)
+    settings = Sampler.from_settings(sampler).of(denoiser.left_to_right)
     if settings.refine.passes or settings.remask.strategy is not None:
         raise ValueError(
             "a sampler that draws tokens again gives a sequence in many ways; its probability is not known"

@@ -111,14 +111,11 @@ def stages(
     positions chosen (b, L) bool, and the predictions (n, A) at these in row-major order.
 
     Whoever asks puts the tokens there, in ``tokens`` and ``masked``, before the next stage is predicted.
-    A model that can go from left to right reading each base once does so where the order is that, one base at a time.
+    A model that can go from left to right reading each base once does so where the order is that: one base at a time,
+    since several would cost no less.
     """
     order = sampler.reveals()
-    if (
-        isinstance(order, LeftToRight)
-        and predictor.denoiser.walks
-        and bool((_in_row(stage) == _stages_of(stage)).all())
-    ):
+    if isinstance(order, LeftToRight) and predictor.denoiser.walks:
         yield from _walked(tokens, stage, predictor)
         return
     bounded = isinstance(order, EntropyBounded)
@@ -139,16 +136,6 @@ def stages(
             log_probs = log_probs[chosen[hidden]]
         yield number, rows, chosen, log_probs
         number += 1
-
-
-def _in_row(stage: torch.Tensor) -> torch.Tensor:
-    """How many tokens of each row are revealed, (B,)."""
-    return (stage >= 0).sum(1)
-
-
-def _stages_of(stage: torch.Tensor) -> torch.Tensor:
-    """In how many stages each row's tokens are revealed, (B,)."""
-    return stage.max(1).values + 1
 
 
 def _walked(

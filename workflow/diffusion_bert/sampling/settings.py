@@ -1,7 +1,7 @@
 """A sampler's settings, checked once at the door."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from diffusion_bert.errors import UserError
@@ -21,7 +21,7 @@ class Refinement:
 
 # What a setting is where it is not given: the defaults of the config's schema, but for the template.
 DEFAULTS: dict[str, Any] = {
-    "order": "ancestral",
+    "order": None,
     "steps": 64,
     "entropy_budget": 2.0,
     "temperature": 1.0,
@@ -60,12 +60,13 @@ class Guide:
 
 @dataclass(frozen=True)
 class Sampler:
-    """How sequences are drawn from a denoiser. order: a name in ``ORDERS``. steps: of the reverse process, in equal
-    pieces of time. entropy_budget: bits, of the entropy-bounded order, which has no use for steps. temperature, top_p,
-    top_k: see ``draw``. guidance: strength w of classifier-free guidance. remask: in the first pass. guide: a scorer's.
+    """How sequences are drawn from a denoiser. order: a name in ``ORDERS``, None for the model's own (``of``). steps:
+    of the reverse process, in equal pieces of time. entropy_budget: bits, of the entropy-bounded order, which has no
+    use for steps. temperature, top_p, top_k: see ``draw``. guidance: strength w of classifier-free guidance. remask: in
+    the first pass. guide: a scorer's.
     """
 
-    order: str
+    order: str | None
     steps: int
     entropy_budget: float
     temperature: float
@@ -75,6 +76,13 @@ class Sampler:
     remask: Remasking
     refine: Refinement
     guide: Guide
+
+    def of(self, left_to_right: bool) -> "Sampler":
+        """With an order: where none is given, left to right for a model that reads so, else ancestral (as remasking
+        needs it)."""
+        if self.order is not None:
+            return self
+        return replace(self, order="left_to_right" if left_to_right and not self.remask.strategy else "ancestral")
 
     def reveals(self) -> Planned | Scored:
         """The order itself."""
@@ -90,8 +98,8 @@ class Sampler:
         refine, remask = Refinement(**settings["refine"]), Remasking(**settings["remask"])
         guide = Guide(**settings["guide"])
         sampler = cls(**{**settings, "refine": refine, "remask": remask, "guide": guide})
-        if sampler.order not in ORDERS:
-            raise UserError(f"sampler.order is {sampler.order!r}.", f"Choose one of {', '.join(ORDERS)}.")
+        if sampler.order is not None and sampler.order not in ORDERS:
+            raise UserError(f"sampler.order is {sampler.order!r}.", f"Choose one of {', '.join(ORDERS)}, or null.")
         _check(_whole(sampler.steps, 1), "sampler.steps", sampler.steps, "a whole number of at least 1")
         _check(
             _number(sampler.temperature) and 0 < sampler.temperature < float("inf"),
@@ -130,7 +138,7 @@ class Sampler:
             f"one of {', '.join(STRATEGIES)}, or null",
         )
         _check(_number(remask.eta) and 0 <= remask.eta <= 1, "sampler.remask.eta", remask.eta, "a number from 0 to 1")
-        if remask.strategy is not None and sampler.order != "ancestral":
+        if remask.strategy is not None and sampler.order not in (None, "ancestral"):
             raise UserError(
                 f"sampler.remask is set, but sampler.order is {sampler.order}: only the ancestral order remasks.",
                 "Set order: ancestral, or leave remask.strategy null.",

@@ -8,7 +8,7 @@ from typing import Any
 from diffusion_bert.settings.messages import Config
 
 # What a model's backbone may be besides a published one: an architecture, trained from scratch.
-ARCHITECTURES = ("convnet", "recurrent", "bert", "dnabert2", "nucleotide_transformer")
+ARCHITECTURES = ("recurrent", "convnet", "bert", "dnabert2", "nucleotide_transformer")
 # Each trained model's folder is below this one.
 MODELS = "results/models"
 _HUB_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$")

@@ -151,7 +151,7 @@ def contradictions(config: Config) -> Iterator[tuple[Place, str]]:
                 ("samplers", name, "refine"),
                 f"samplers.{name}.refine needs threshold or fraction, one of the two. Set one of them.",
             )
-        if sampler["remask"]["strategy"] is not None and sampler["order"] != "ancestral":
+        if sampler["remask"]["strategy"] is not None and sampler["order"] not in (None, "ancestral"):
             yield (
                 ("samplers", name, "remask"),
                 f"samplers.{name}.remask is set, but its order is {sampler['order']}, and only the ancestral order "

@@ -15,6 +15,9 @@ from diffusion_bert.settings.checks import contradictions
 from diffusion_bert.settings.messages import Config, Place, at_line, dotted, explain, mistakes
 from diffusion_bert.settings.models import given_problems
 
+# Of models from scratch, measured on the data of config/human_tf and of config/config.yaml.
+_LEARNING_RATE = {"recurrent": 0.005, "other": 0.003}
+
 
 def load_config(config: Mapping[str, Any], files: list[str | Path], schema: Path) -> Config:
     """The config with the schema's defaults filled in; UserError lists every mistake.
@@ -43,7 +46,10 @@ def load_config(config: Mapping[str, Any], files: list[str | Path], schema: Path
         if model["start_from"] is not None:
             model["backbone"] = f"{MODELS}/{model['start_from']}"
     for name, model in filled["models"].items():
-        _follow_preset(name, model, plain["models"][name], filled["models"])
+        first = _first(name, filled["models"])
+        _follow_preset(model, plain["models"][name], first)
+        if model["learning_rate"] is None:
+            model["learning_rate"] = _LEARNING_RATE["recurrent" if first["backbone"] == "recurrent" else "other"]
     tiles = filled["tiles"]
     tiles["width"] = tiles["width"] or filled["windows"]["width"]
     tiles["stride"] = tiles["stride"] or tiles["width"]
@@ -109,15 +115,22 @@ def _with_defaults(value: Any, rules: Mapping[str, Any]) -> Any:
     return value
 
 
-def _follow_preset(name: str, model: Config, given: Config, models: Mapping[str, Config]) -> None:
-    """Put what a model's preset says in the place of defaults, not of what is given; the preset itself goes."""
-    chosen = model.pop("preset")
-    if chosen is None:
-        return
-    first, passed = model, {name}
+def _first(name: str, models: Mapping[str, Config]) -> Config:
+    """The model that the one of this name starts from, in the end."""
+    first, passed = models[name], {name}
     while first["start_from"] in models and first["start_from"] not in passed:
         passed.add(first["start_from"])
         first = models[first["start_from"]]
+    return first
+
+
+def _follow_preset(model: Config, given: Config, first: Config) -> None:
+    """Put what a model's preset says in the place of defaults, not of what is given; the preset itself goes.
+
+    first: the model that it starts from, in the end, which says how large it is."""
+    chosen = model.pop("preset")
+    if chosen is None:
+        return
     architecture = first["architecture"] if first["backbone"] in ARCHITECTURES else {}
     model.update(
         (key, value)
