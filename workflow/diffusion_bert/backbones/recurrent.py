@@ -162,13 +162,15 @@ class RecurrentForMaskedLM(PreTrainedModel):
 
     def turned(self, ids: Tensor, attention_mask: Tensor) -> Tensor:
         """The reverse complements (B, T) of the DNA of framed rows, each in its frame."""
-        opposite = torch.arange(self.config.vocab_size, device=ids.device)
-        of, to = (torch.tensor(ids_, device=ids.device) for ids_ in self.config.complement)
-        opposite[of] = to
+        opposite = ids
+        for base, other in zip(
+            *self.config.complement, strict=True
+        ):  # numbers, and no table that would have to be copied
+            opposite = torch.where(ids == base, other, opposite)
         place = torch.arange(ids.shape[1], device=ids.device)
         end = attention_mask.sum(-1, keepdim=True) - 1  # where [SEP] is
         dna = (place >= BEFORE) & (place < end)
-        return opposite[ids.gather(1, torch.where(dna, end + BEFORE - 1 - place, place))]
+        return opposite.gather(1, torch.where(dna, end + BEFORE - 1 - place, place))
 
     def _blank(self, row: Tensor) -> tuple[Tensor, Tensor]:
         """A row of masks for each label (L, T), framed as row (1, T) is, and the labels (L,)."""
