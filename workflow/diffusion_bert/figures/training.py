@@ -34,10 +34,6 @@ def draw_training_curve(tables: Mapping[str, pd.DataFrame], markov_bits: float |
             color=colour,
             ha="center",
         )
-    # Curves fall from above, on the left, to where their last number stands, on the right.
-    _horizontal(ax, 2.0, "uniform guessing: 2.000", "#666666", right=True)
-    if markov_bits is not None:
-        _horizontal(ax, markov_bits, f"best Markov chain: {markov_bits:.3f}", style.colour("markov"), right=False)
     validation = pd.concat([frame["validation_bits_per_base"] for frame in tables.values()])
     lowest = min(validation.min(), 2.0 if markov_bits is None else markov_bits)
     # The first noisy training batches must not squeeze what matters into a line.
@@ -45,6 +41,11 @@ def draw_training_curve(tables: Mapping[str, pd.DataFrame], markov_bits: float |
     highest = max(2.0, min(validation.max(), max(2.05, best + 0.1)))
     margin = 0.14 * (highest - lowest)
     ax.set_ylim(lowest - 1.6 * margin, highest + margin)
+    # Curves fall from above, on the left, to where their last number stands, on the right.
+    _horizontal(ax, 2.0, "uniform guessing: 2.000", "#666666", right=True)
+    if markov_bits is not None:
+        name, clear = f"best Markov chain: {markov_bits:.3f}", best < markov_bits - 0.5 * margin
+        _horizontal(ax, markov_bits, name, style.colour("markov"), right=clear)
     ax.set_xlabel("training step")
     ax.set_ylabel("bits a base (lower is better)")
     ax.set_title("validation (strong; dot: the weights kept), training (faint)")
