@@ -4,8 +4,8 @@ import pytest
 import torch
 from toy_settings import SETTINGS
 
+from diffusion_bert.backbones.bases import places
 from diffusion_bert.backbones.load import build_model, open_model
-from diffusion_bert.backbones.places import places
 from diffusion_bert.errors import UserError
 from diffusion_bert.tokens import BaseTokenizer
 

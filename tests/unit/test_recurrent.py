@@ -334,7 +334,6 @@ class TestTraining:
         """At the first step, of a model that knows nothing, about two bits a base whatever is masked."""
         curve = run(data, tmp_path / "model", **RECURRENT, steps=1, validate_every=1, learning_rate=1e-6)
         assert curve["train_bits_per_base"].iloc[0] == pytest.approx(2.0, abs=0.3)
-        assert curve["train_bits_per_base"].iloc[0] > np.log2(4) - 0.3
 
     def test_unequal_windows_in_parts_are_the_batch(self, tmp_path):
         frame = repeats(200, 0)

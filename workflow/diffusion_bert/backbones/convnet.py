@@ -9,10 +9,10 @@ to every position: the label, and the place in the window (``places``).
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import PretrainedConfig
 from transformers.modeling_outputs import MaskedLMOutput
 
-from diffusion_bert.backbones.places import AROUND, places
+from diffusion_bert.backbones.bases import AROUND, ModelOfBases, places
 
 
 class ConvnetConfig(PretrainedConfig):
@@ -108,13 +108,11 @@ class _Block(nn.Module):
         return h + self.dropout(self.ffn_out(gelu(self.ffn_in(self.ffn_norm(h)))))
 
 
-class ConvnetForMaskedLM(PreTrainedModel):
-    """input_ids (B, T), attention_mask (B, T) -> logits (B, T, V), and on demand the state (B, T, C) that they are read
-    from, after the last norm, as the last (and only) one of ``hidden_states``."""
+class ConvnetForMaskedLM(ModelOfBases):
+    """See ``ModelOfBases``."""
 
     config_class = ConvnetConfig
     base_model_prefix = "convnet"
-    main_input_name = "input_ids"
 
     def __init__(self, config: ConvnetConfig):
         super().__init__(config)
@@ -131,38 +129,11 @@ class ConvnetForMaskedLM(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Linear | nn.Conv1d):
-            nn.init.trunc_normal_(module.weight, std=module.weight[0].numel() ** -0.5)
-            nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.Embedding):
-            nn.init.normal_(module.weight, std=1.0 if module is self.tokens else 0.02)
-        elif isinstance(module, nn.LayerNorm):
-            nn.init.ones_(module.weight)
-            nn.init.zeros_(module.bias)
+        super()._init_weights(module)
         if isinstance(module, _Block):
             # Each branch begins at a fraction of the residual stream it adds to.
             for branch in (module.mixer.out, module.ffn_out):
                 branch.weight.mul_((len(self.config.dilations) + self.config.attention_layers) ** -0.5)
-
-    def get_input_embeddings(self) -> nn.Embedding:
-        return self.tokens
-
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        self.tokens = value
-
-    def get_output_embeddings(self) -> nn.Linear:
-        return self.head
-
-    def set_output_embeddings(self, new_embeddings: nn.Linear) -> None:
-        self.head = new_embeddings
-
-    def resize_token_embeddings(
-        self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None, mean_resizing: bool = True
-    ) -> nn.Embedding:
-        """As transformers', and the embedding of labels too, which has a row a token."""
-        tokens = super().resize_token_embeddings(new_num_tokens, pad_to_multiple_of, mean_resizing)
-        self.label = self._get_resized_embeddings(self.label, tokens.num_embeddings, None, mean_resizing)
-        return tokens
 
     def forward(
         self,

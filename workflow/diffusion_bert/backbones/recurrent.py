@@ -17,10 +17,10 @@ three passes a sequence, however long it is.
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, pad
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import PretrainedConfig
 from transformers.modeling_outputs import MaskedLMOutput
 
-from diffusion_bert.backbones.places import AROUND, BEFORE, places
+from diffusion_bert.backbones.bases import AROUND, BEFORE, ModelOfBases, places
 
 
 class RecurrentConfig(PretrainedConfig):
@@ -63,13 +63,11 @@ class RecurrentConfig(PretrainedConfig):
         super().__init__(pad_token_id=pad_token_id, **kwargs)
 
 
-class RecurrentForMaskedLM(PreTrainedModel):
-    """input_ids (B, T), attention_mask (B, T) -> logits (B, T, V), those of a token from all others of its row, and on
-    demand the state (B, T, C) that they are read from as the last (and only) one of ``hidden_states``."""
+class RecurrentForMaskedLM(ModelOfBases):
+    """See ``ModelOfBases``; logits and state of a token are those that all others of its row give."""
 
     config_class = RecurrentConfig
     base_model_prefix = "recurrent"
-    main_input_name = "input_ids"
     leave_one_out = True
 
     def __init__(self, config: RecurrentConfig):
@@ -90,37 +88,10 @@ class RecurrentForMaskedLM(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Linear):
-            nn.init.trunc_normal_(module.weight, std=module.in_features**-0.5)
-            nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.Embedding):
-            nn.init.normal_(module.weight, std=1.0 if module is self.tokens else 0.02)
-        elif isinstance(module, nn.LayerNorm):
-            nn.init.ones_(module.weight)
-            nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.LSTM):
+        super()._init_weights(module)
+        if isinstance(module, nn.LSTM):
             for parameter in module.parameters():
                 nn.init.uniform_(parameter, -(module.hidden_size**-0.5), module.hidden_size**-0.5)
-
-    def get_input_embeddings(self) -> nn.Embedding:
-        return self.tokens
-
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        self.tokens = value
-
-    def get_output_embeddings(self) -> nn.Linear:
-        return self.head
-
-    def set_output_embeddings(self, new_embeddings: nn.Linear) -> None:
-        self.head = new_embeddings
-
-    def resize_token_embeddings(
-        self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None, mean_resizing: bool = True
-    ) -> nn.Embedding:
-        """As transformers', and the embedding of labels too, which has a row a token."""
-        tokens = super().resize_token_embeddings(new_num_tokens, pad_to_multiple_of, mean_resizing)
-        self.label = self._get_resized_embeddings(self.label, tokens.num_embeddings, None, mean_resizing)
-        return tokens
 
     def forward(
         self,
@@ -149,6 +120,10 @@ class RecurrentForMaskedLM(PreTrainedModel):
             left, self._mirrored(right, attention_mask), label, places(attention_mask, self.config.positions)
         )
         return MaskedLMOutput(logits=self.head(h), hidden_states=(h,) if output_hidden_states else None)
+
+    def from_left(self, input_ids: Tensor, attention_mask: Tensor) -> MaskedLMOutput:
+        """As ``forward``, of each token given those on its left alone."""
+        return self(input_ids, attention_mask, right_ids=input_ids[:0])
 
     def walk(self, input_ids: Tensor, attention_mask: Tensor) -> "Walk":
         """Framed rows (B, T), all of one length, from left to right."""

@@ -72,13 +72,9 @@ class Denoiser:
         if attention_mask is None:
             attention_mask = input_ids != self.tokenizer.pad_id
         attention_mask = torch.as_tensor(attention_mask).to(self.device, torch.long)
-
-        def logits(ids: Tensor, real: Tensor) -> Tensor:
-            right = {"right_ids": ids[:0]} if left_to_right else {}
-            return self.model(input_ids=ids, attention_mask=real, **right).logits.float()
-
+        predict = self.model.from_left if left_to_right else self.model
         parts = [
-            torch.log_softmax(restrict(logits(i, m), self.allowed), -1)
+            torch.log_softmax(restrict(predict(input_ids=i, attention_mask=m).logits.float(), self.allowed), -1)
             for i, m in zip(input_ids.split(batch_size), attention_mask.split(batch_size), strict=True)
         ]
         return torch.cat(parts)

@@ -185,11 +185,11 @@ class FixedMasks:
         parts, total = [], 0
         for rows, share in zip(chosen[order].split(batch_size), u[order].split(batch_size), strict=True):
             ids, _, maskable = (x.cpu() for x in windows.rows(rows))
-            tokens = maskable.sum(-1)
-            counts = stratified_counts(tokens, share)
-            inputs, masked = mask_counts(ids, maskable, counts, windows.tokenizer.mask_id, generator)
             if all_shown:
                 inputs, masked = ids, maskable
+            else:
+                counts = stratified_counts(maskable.sum(-1), share)
+                inputs, masked = mask_counts(ids, maskable, counts, windows.tokenizer.mask_id, generator)
             parts.append(tuple(x.to(windows.ids.device) for x in (inputs, ids, masked)))
             total += int(windows.known_bases.cpu()[ids].sum())
         return cls(parts, total)

@@ -365,11 +365,11 @@ class _Run:
         total = torch.zeros((), dtype=torch.float64, device=self.windows.ids.device)
         right = torch.zeros((), dtype=torch.int64, device=self.windows.ids.device)
         self.model.eval()
+        predict = self.model.from_left if self.objective.left_to_right else self.model
         with self.average.in_use(), torch.no_grad():
             for inputs, ids, masked in self.validation.parts[self.team.rank :: self.team.size]:
                 attention = (ids != self.tokenizer.pad_id).long()
-                blind = {"right_ids": inputs[:0]} if self.objective.left_to_right else {}
-                logits = self.model(input_ids=inputs, attention_mask=attention, **blind).logits
+                logits = predict(input_ids=inputs, attention_mask=attention).logits
                 nats = bound_of_counts(logits, ids, masked, self.windows.is_base)
                 total += (nats * self.windows.is_base[ids].sum(-1)).sum()
                 if self.settings["comb_factor"] is not None:
