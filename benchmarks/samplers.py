@@ -41,16 +41,17 @@ from diffusion_bert.tables import JUDGEMENTS, SEQUENCES, WINDOWS, read_parquet, 
 from diffusion_bert.training.checkpoints import load_model_folder
 
 REFINE = {"passes": 2, "threshold": 0.1}
+ANCESTRAL = {"order": "ancestral", "steps": 64}
 LEFT_TO_RIGHT = {"order": "left_to_right", "steps": 1000}  # one base at a time
 SAMPLERS = {
-    "ancestral, 16 steps": {"steps": 16},
-    "ancestral, 64 steps": {"steps": 64},
-    "ancestral, 256 steps": {"steps": 256},
-    "ancestral, T .9": {"steps": 64, "temperature": 0.9},
-    "ancestral, top-p .95": {"steps": 64, "top_p": 0.95},
-    "ancestral, guidance 1": {"steps": 64, "guidance": 1},
-    "ancestral, refined": {"steps": 64, "refine": REFINE},
-    "ancestral, remasked": {"steps": 128, "remask": {"strategy": "rescaled", "eta": 0.05}},
+    "ancestral, 16 steps": {**ANCESTRAL, "steps": 16},
+    "ancestral, 64 steps": ANCESTRAL,
+    "ancestral, 256 steps": {**ANCESTRAL, "steps": 256},
+    "ancestral, T .9": {**ANCESTRAL, "temperature": 0.9},
+    "ancestral, top-p .95": {**ANCESTRAL, "top_p": 0.95},
+    "ancestral, guidance 1": {**ANCESTRAL, "guidance": 1},
+    "ancestral, refined": {**ANCESTRAL, "refine": REFINE},
+    "ancestral, remasked": {**ANCESTRAL, "steps": 128, "remask": {"strategy": "rescaled", "eta": 0.05}},
     "left to right, 64 steps": {"order": "left_to_right", "steps": 64},
     "left to right": LEFT_TO_RIGHT,
     "left to right, T .9": {**LEFT_TO_RIGHT, "temperature": 0.9},
