@@ -1,13 +1,14 @@
 """The recurrent backbone: what its predictions depend on, what it learns from, and what it is exact about."""
 
 import itertools
+import re
 from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from sampling_cases import FALSE_ALARM, chi_square, sequence_counts, settings
 from test_training import repeats, run
 from toy_models import all_sequences
@@ -358,6 +359,21 @@ class TestTraining:
         before, after = (load_file(tmp_path / name / "model.safetensors") for name in ("model", "adapted"))
         assert torch.equal(before["stream.weight_hh_l0"], after["stream.weight_hh_l0"])
         assert not torch.equal(before["mix.weight"], after["mix.weight"])
+
+    @pytest.mark.parametrize(("share", "asked"), [(1.0, "tokens read from left to right"), (0.0, "masked tokens")])
+    def test_a_model_that_starts_from_it_checks_what_it_has_learned(self, data, tmp_path, caplog, share, asked):
+        caplog.set_level("INFO")
+        masking = {**SETTINGS["masking"], "left_to_right": share}
+        run(data, tmp_path / "model", **RECURRENT, masking=masking, steps=60, validate_every=60)
+        settings = {**SETTINGS, "backbone": str(tmp_path / "model"), "steps": 1, "validate_every": 1}
+        train(*data, settings, 1, tmp_path / "next", backbone=tmp_path / "model", device="cpu")
+        nats, of, guess = re.search(r"([\d.]+) nats on ([\w ]+) before training.* has ([\d.]+)", caplog.text).groups()
+        assert of == asked
+        assert float(nats) < float(guess)
+        weights = load_file(tmp_path / "model/model.safetensors")
+        save_file({name: 5 * torch.randn(w.shape) for name, w in weights.items()}, tmp_path / "model/model.safetensors")
+        with pytest.raises(UserError, match=f"on {asked} of the validation windows the backbone does no better"):
+            train(*data, settings, 1, tmp_path / "next", backbone=tmp_path / "model", device="cpu")
 
     def test_a_classifier_beside_it(self, data, tmp_path):
         curve = run(

@@ -72,7 +72,7 @@ def test_the_model_folder_is_in_the_published_layout(tuned, model):
     config = json.loads((tuned.folder / f"results/models/{model}/config.json").read_text())
     assert config["model_type"] == {"dnabert2": "dnabert2", "nt": "nucleotide_transformer"}[MODELS[model][0]]
     log = (tuned.folder / f"logs/train_model/{model}.log").read_text()
-    assert "nats a masked token before training; a uniform guess has" in log
+    assert "nats on masked tokens before training; a uniform guess has" in log
     assert ("%)" in log.partition(" trained;")[0].rpartition("parameters")[2]) == (MODELS[model][1] == "lora")
 
 

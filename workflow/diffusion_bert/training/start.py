@@ -4,6 +4,7 @@ A model starts from scratch (an architecture with random weights) or from a back
 masked language model. A backbone brings its tokenizer; labels are added to both.
 """
 
+import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -102,31 +103,37 @@ def refuse_worse_than_guess(model: "PreTrainedModel", windows: TokenisedWindows,
     weights are then not what its config and tokenizer say they are.
 
     15 % of the tokens of some windows are masked, as the published models were trained, and no label is shown: its
-    place is left out, but for a model that ``train`` has trained, which knows a token for that. Nats a masked token are
-    compared with those of the uniform distribution over the tokens that spell DNA.
+    place is left out, but for a model that ``train`` has trained, which knows a token for that. One that has learned to
+    read from left to right is asked for that instead: it may have learned nothing else. Nats a token are compared with
+    those of the uniform distribution over the tokens that spell DNA.
     """
     tokenizer = windows.tokenizer
     generator = torch.Generator().manual_seed(derive_seed(seed, "guess"))
     chosen = torch.randperm(len(windows), generator=generator)[:GUESSED_WINDOWS]
     ids, _, maskable = (x.cpu() for x in windows.rows(chosen))
-    ours = (backbone / "diffusion.json").is_file()
+    written = backbone / "diffusion.json"
+    ours = written.is_file()
     if ours:
         ids[:, 1] = tokenizer.no_label_id
     else:
         kept = torch.arange(ids.shape[1]) != 1
         ids, maskable = ids[:, kept], maskable[:, kept]
-    inputs, masked = mask(ids, maskable, torch.full((len(ids),), 0.85), tokenizer.mask_id, generator)
+    if ours and json.loads(written.read_text()).get("left_to_right", False):
+        predict, inputs, asked, what = model.from_left, ids, maskable, "tokens read from left to right"
+    else:
+        predict, what = model, "masked tokens"
+        inputs, asked = mask(ids, maskable, torch.full((len(ids),), 0.85), tokenizer.mask_id, generator)
     device = windows.strands.device
     training = model.training
     model.eval()
-    logits = model(input_ids=inputs.to(device), attention_mask=(inputs != tokenizer.pad_id).long().to(device)).logits
+    logits = predict(input_ids=inputs.to(device), attention_mask=(inputs != tokenizer.pad_id).long().to(device)).logits
     model.train(training)
-    nats = cross_entropy(logits, ids.to(device), masked.to(device), windows.is_base).sum() / masked.sum().clamp(min=1)
+    nats = cross_entropy(logits, ids.to(device), asked.to(device), windows.is_base).sum() / asked.sum().clamp(min=1)
     guess = math.log(len(tokenizer.base_ids))
-    log.info("%s: %.2f nats a masked token before training; a uniform guess has %.2f", backbone, float(nats), guess)
+    log.info("%s: %.2f nats on %s before training; a uniform guess has %.2f", backbone, float(nats), what, guess)
     if not float(nats) < guess:
         raise UserError(
-            f"{backbone}: on masked tokens of the validation windows the backbone does no better than a uniform guess "
+            f"{backbone}: on {what} of the validation windows the backbone does no better than a uniform guess "
             f"({float(nats):.2f} against {guess:.2f} nats a token), so its weights or its tokenizer are not those of a "
             "trained model of DNA.",
             "Train it for longer before another model starts from it."
