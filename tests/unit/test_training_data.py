@@ -4,7 +4,8 @@ import torch
 from toy_windows import windows
 
 from diffusion_bert.tokens import BaseTokenizer, BpeTokenizer, KmerTokenizer
-from diffusion_bert.training.data import FixedMasks, RowStream, TokenisedWindows
+from diffusion_bert.training.data import RowStream, TokenisedWindows
+from diffusion_bert.training.validation import Validation
 
 
 class TestData:
@@ -79,7 +80,7 @@ class TestData:
     def test_known_bases_are_counted_not_tokens(self):
         frame = windows(["ACGTTGNA", "TTT"], ["a", "a"])
         held_out = TokenisedWindows.of(frame, KmerTokenizer(3, ["a"]), "windows", torch.device("cpu"))
-        assert FixedMasks.of(held_out, None, 1, batch_size=64).bases == 10
+        assert Validation.of(held_out, None, 1, batch_size=64).bases == 10
 
     def test_only_windows_of_unknown_strand_are_flipped(self, tokenised):
         generator = torch.Generator().manual_seed(0)
@@ -117,7 +118,7 @@ class TestData:
     def test_validation_masks_are_fixed_and_fair(self, tokenised):
         frame = windows(["AAAAAAAAAA"] * 250 + ["CCCCCCCCCC"] * 250, ["a"] * 500)
         held_out = TokenisedWindows.of(frame, tokenised.tokenizer, "windows", torch.device("cpu"))
-        masks = [FixedMasks.of(held_out, None, seed, batch_size=64) for seed in (1, 1, 2)]
+        masks = [Validation.of(held_out, None, seed, batch_size=64) for seed in (1, 1, 2)]
         assert all(torch.equal(a[2], b[2]) for a, b in zip(masks[0].parts, masks[1].parts, strict=True))
         assert not torch.equal(masks[0].parts[0][2], masks[2].parts[0][2])
         counts = torch.cat([masked.sum(-1) for _, _, masked in masks[0].parts])
@@ -125,4 +126,4 @@ class TestData:
         assert masks[0].bases == 5000
         ids = torch.cat([ids for _, ids, _ in masks[0].parts])
         assert 90 < int((ids[counts <= 4, 2] == 5).sum()) < 110  # whichever windows, of 200 masked that little
-        assert FixedMasks.of(held_out, 7, 1, batch_size=64).bases == 70
+        assert Validation.of(held_out, 7, 1, batch_size=64).bases == 70

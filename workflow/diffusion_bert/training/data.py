@@ -8,7 +8,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from diffusion_bert.diffusion import mask_counts, stratified_counts
 from diffusion_bert.errors import UserError
 from diffusion_bert.genome.splits import reverse_complements
 from diffusion_bert.seeds import derive_seed
@@ -158,38 +157,3 @@ class RowStream:
             taken.append(part)
             at += len(part)
         return torch.cat(taken)
-
-
-@dataclass
-class FixedMasks:
-    """Validation on the same windows, times and masks every time: parts of (ids with [MASK], true ids, masked), and the
-    known bases in all of them (bp)."""
-
-    parts: list[tuple[Tensor, Tensor, Tensor]]
-    bases: int
-
-    @classmethod
-    def of(
-        cls, windows: TokenisedWindows, most: int | None, seed: int, batch_size: int, all_shown: bool = False
-    ) -> "FixedMasks":
-        """most: at most so many windows, drawn from the seed; None takes all. all_shown: nothing is masked, and all
-        that could be is predicted (by a model that reads from left to right).
-
-        Every window is masked once. The share that is masked is stratified over the windows, in random order.
-        """
-        generator = torch.Generator().manual_seed(derive_seed(seed, "validation"))
-        chosen = torch.randperm(len(windows), generator=generator)[:most]
-        u = (torch.arange(len(chosen)) + torch.rand(len(chosen), generator=generator)) / len(chosen)
-        # Sorted by length, rows need little padding; u is in the order of the draw, which is random.
-        order = windows.lengths[chosen].argsort(stable=True)
-        parts, total = [], 0
-        for rows, share in zip(chosen[order].split(batch_size), u[order].split(batch_size), strict=True):
-            ids, _, maskable = (x.cpu() for x in windows.rows(rows))
-            if all_shown:
-                inputs, masked = ids, maskable
-            else:
-                counts = stratified_counts(maskable.sum(-1), share)
-                inputs, masked = mask_counts(ids, maskable, counts, windows.tokenizer.mask_id, generator)
-            parts.append(tuple(x.to(windows.ids.device) for x in (inputs, ids, masked)))
-            total += int(windows.known_bases.cpu()[ids].sum())
-        return cls(parts, total)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_bert.backbones.classifier import add_classifier, class_logits
-from diffusion_bert.diffusion import BITS, Schedule, bound_of_counts, cross_entropy
+from diffusion_bert.diffusion import BITS, Schedule, cross_entropy
 from diffusion_bert.errors import UserError
 from diffusion_bert.reproducible import best_device, reproducible
 from diffusion_bert.seeds import derive_seed
@@ -29,7 +29,7 @@ from diffusion_bert.tables import TRAINING, empty
 from diffusion_bert.tokens import Tokenizer
 from diffusion_bert.training.adapt import adapt, cost, without_adapters
 from diffusion_bert.training.checkpoints import save_model_folder
-from diffusion_bert.training.data import FixedMasks, RowStream, TokenisedWindows, labels_in, read_data
+from diffusion_bert.training.data import RowStream, TokenisedWindows, labels_in, read_data
 from diffusion_bert.training.device import Precision, forward_of
 from diffusion_bert.training.distributed import Team
 from diffusion_bert.training.objective import EveryToken, Masked, objective_of
@@ -37,6 +37,7 @@ from diffusion_bert.training.optimiser import AveragedWeights, learning_rate_at,
 from diffusion_bert.training.resume import FILE, StoppedError, asked_to_stop, load_checkpoint, save_checkpoint
 from diffusion_bert.training.start import refuse_worse_than_guess, starting_model, starting_tokenizer
 from diffusion_bert.training.tracking import Point, package_of, tracked
+from diffusion_bert.training.validation import Validation
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ class _Run:
     seed: int
     tokenizer: Tokenizer
     windows: TokenisedWindows
-    validation: FixedMasks
+    validation: Validation
     objective: Masked | EveryToken  # of training; validation has its own masks
     model: nn.Module
     forward: nn.Module  # the model as a training step calls it
@@ -171,7 +172,7 @@ class _Run:
         adapt(model, settings["finetune"], tokenizer.no_label_id)
         forward = forward_of(model, settings)
         fixed = (settings["validation_windows"], seed, 4 * settings["batch_size"])
-        validation = FixedMasks.of(held_out, *fixed, all_shown=objective.left_to_right > 0)
+        validation = Validation.of(held_out, *fixed, from_left=objective.left_to_right > 0)
         data = hashlib.sha256(windows.strands.cpu().contiguous().numpy().tobytes())
         data.update(held_out.ids.cpu().numpy().tobytes())
         run = cls(
@@ -356,33 +357,17 @@ class _Run:
         return (nats * withheld[part]).sum() / withheld.sum().clamp(min=1)
 
     def validate(self, train_bits: float) -> None:
-        """One row of the curve from the averaged weights, which are kept where they are the best so far.
-
-        Of a model that learns from left to right the bits are those of that order, exact; of any other the bound's.
-        Bits a base are those of the tokens that a sequence is encoded as. With k-mers and BPE the same sequence can
-        be spelled in other tokens too, so the number bounds the bits of the sequence itself from above as well.
-        """
-        total = torch.zeros((), dtype=torch.float64, device=self.windows.ids.device)
-        right = torch.zeros((), dtype=torch.int64, device=self.windows.ids.device)
+        """One row of the curve from the averaged weights, which are kept where they are the best so far."""
+        settings = self.settings
         self.model.eval()
-        predict = self.model.from_left if self.objective.left_to_right else self.model
-        with self.average.in_use(), torch.no_grad():
-            for inputs, ids, masked in self.validation.parts[self.team.rank :: self.team.size]:
-                attention = (ids != self.tokenizer.pad_id).long()
-                logits = predict(input_ids=inputs, attention_mask=attention).logits
-                nats = bound_of_counts(logits, ids, masked, self.windows.is_base)
-                total += (nats * self.windows.is_base[ids].sum(-1)).sum()
-                if self.settings["comb_factor"] is not None:
-                    right += self.classified(inputs, attention, ids).sum()
+        with self.average.in_use():
+            bits, named = self.validation.judge(self.model, self.team, settings["comb_factor"] is not None)
         self.model.train()
-        self.team.add_up([total, right])
-        bits = float(total) / self.validation.bases * BITS
         if not math.isfinite(bits):
             raise UserError(
                 f"step {self.step}: the validation bits a base are {bits}.",
                 "Lower learning_rate, or lengthen warmup_steps.",
             )
-        settings = self.settings
         self.curve.append(
             {
                 "step": self.step,
@@ -392,19 +377,11 @@ class _Run:
                 "learning_rate": self.optimisers[0].param_groups[0]["lr"],
             }
         )
-        if self.settings["comb_factor"] is not None:
-            seen = sum(len(ids) for _, ids, _ in self.validation.parts)
-            log.info("the classifier names the label of %.1f %% of the validation windows", 100 * int(right) / seen)
+        if named is not None:
+            log.info("the classifier names the label of %.1f %% of the validation windows", 100 * named)
         if bits < self.best_bits:
             self.best_bits, self.best_step = bits, self.step
             self.best = {name: x.clone() for name, x in self.average.weights.items()}
-
-    def classified(self, inputs: Tensor, attention: Tensor, ids: Tensor) -> Tensor:
-        """Whether the classifier names each row's label (B,), the label withheld and bases masked as they are."""
-        unlabelled = inputs.clone()
-        unlabelled[:, 1] = self.tokenizer.no_label_id
-        states = self.model(input_ids=unlabelled, attention_mask=attention, output_hidden_states=True).hidden_states
-        return class_logits(self.model, states).argmax(-1) == ids[:, 1] - (self.tokenizer.no_label_id + 1)
 
     def stopped_early(self) -> bool:
         """Whether so many validations in a row were no better than the best."""
