@@ -220,8 +220,8 @@ def against_lstm(verdict: Verdict, evaluations: pd.DataFrame) -> list[str]:
         low, high = paired["ci_low"], paired["ci_high"]
         how = "knows more than" if high < 0 else "knows less than" if low > 0 else "is not told apart from"
         out.append(
-            f"On held-out windows the model {how} the LSTM: {model['value']:.3f} bits a base at most, against "
-            f"{lstm['value']:.3f} (exact), a difference of {paired['value']:+.3f} on the same windows (95 % interval "
+            f"On held-out windows the model {how} the LSTM: {model['value']:.3f} bits a base against "
+            f"{lstm['value']:.3f}, a difference of {paired['value']:+.3f} on the same windows (95 % interval "
             f"{low:+.3f} to {high:+.3f})."
         )
     return out
