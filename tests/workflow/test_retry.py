@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 SECONDS = 240
+STEPS = 2000  # tiny ones: some seconds, in which the training is found on a busy machine too
 
 
 @pytest.fixture
@@ -24,7 +25,9 @@ def toy(fresh):
         "sequences": {"files": [{"source": "rows.tsv"}]},
         "windows": {"width": None},
         "split": {"by": "fraction"},
-        "models": {"small": {"architecture": architecture, "steps": 60, "batch_size": 4, "validate_every": 50}},
+        "models": {
+            "small": {"architecture": architecture, "steps": STEPS, "batch_size": 4, "validate_every": STEPS - 10}
+        },
         "samplers": {"ancestral": {"steps": 4}},
     }
     return fresh
@@ -54,9 +57,10 @@ def test_sigterm_and_a_retry(toy):
     process.terminate()
     assert running.wait(timeout=SECONDS) == 0, (toy.folder / "said").read_text()
     text = (toy.folder / "said").read_text()
-    stopped = re.search(r"SIGTERM came: training stopped after step (\d+) of 60", text)
-    assert 0 < int(stopped[1]) < 50  # before any checkpoint of its own
+    stopped = re.search(rf"SIGTERM came: training stopped after step (\d+) of {STEPS}", text)
+    assert stopped is not None, text
+    assert 0 < int(stopped[1]) < STEPS - 10  # before any checkpoint of its own
     assert "Trying to restart job" in text
     assert f"going on after step {stopped[1]}" in (toy.folder / "logs/train_model/small.log").read_text()
-    assert json.loads((toy.folder / "results/models/small/diffusion.json").read_text())["steps"] == 60
+    assert json.loads((toy.folder / "results/models/small/diffusion.json").read_text())["steps"] == STEPS
     assert list((toy.folder / "results/checkpoints/small").iterdir()) == []
