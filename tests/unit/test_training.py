@@ -20,6 +20,7 @@ from diffusion_bert.training import objective
 from diffusion_bert.training import train as training
 from diffusion_bert.training.checkpoints import digest_of_weights, load_model_folder, save_model_folder
 from diffusion_bert.training.data import RowStream
+from diffusion_bert.training.device import multiplies_bfloat16
 from diffusion_bert.training.optimiser import AveragedWeights, Muon, learning_rate_at, optimisers, orthogonalised
 from diffusion_bert.training.resume import FILE, StoppedError, tried_once
 from diffusion_bert.training.train import steps_of, train
@@ -315,6 +316,30 @@ class TestHowAStepIsComputed:
         assert half["train_bits_per_base"].tolist() == pytest.approx(full["train_bits_per_base"].tolist(), rel=0.02)
         assert half["train_bits_per_base"].tolist() != full["train_bits_per_base"].tolist()
         assert {x.dtype for x in load_file(tmp_path / "half" / "model.safetensors").values()} == {torch.float32}
+
+    @pytest.mark.parametrize(
+        ("capabilities", "expected"),
+        [
+            ({"avx512_bf16": True}, "bfloat16"),
+            ({"amx_bf16": True, "avx512_bf16": False}, "bfloat16"),
+            ({"avx512_f": True, "avx512_bf16": False}, "float32"),
+            ({}, "float32"),
+        ],
+    )
+    def test_auto_is_what_a_cpu_multiplies_in(self, data, tmp_path, monkeypatch, caplog, capabilities, expected):
+        caplog.set_level(logging.INFO)
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+        short = {"steps": 4, "validate_every": 4}
+        run(data, tmp_path / "auto", precision="auto", **short)
+        assert f"on cpu in {expected}, " in caplog.text
+        run(data, tmp_path / "named", precision=expected, **short)
+        assert weights(tmp_path / "auto") == weights(tmp_path / "named")
+        assert json.loads((tmp_path / "auto/diffusion.json").read_text())["precision"] == expected
+
+    @pytest.mark.parametrize(("capability", "expected"), [((7, 5), False), ((8, 0), True)])
+    def test_auto_on_a_gpu_goes_by_its_generation(self, monkeypatch, capability, expected):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+        assert multiplies_bfloat16(torch.device("cuda")) == expected
 
     @pytest.mark.parametrize("precision", ["float16", "tf32"])
     def test_what_a_cpu_does_not_compute_in(self, data, tmp_path, precision):

@@ -1,6 +1,6 @@
 """What fits a machine: batch size, precision and accumulation by the size of a model, for windows of some 200 bp.
 
-A laptop computes in float32; the GPUs of the other presets have bfloat16 and so much memory (GB) as their name says.
+The GPUs of the larger presets have bfloat16 and so much memory (GB) as their name says; a laptop may have it or not.
 The batch is what a step learns from, so it is never made smaller for want of memory: it is computed in parts
 (``gradient_accumulation``).
 
@@ -18,7 +18,7 @@ from typing import Any
 
 # Preset -> precision, and (windows a step, parts) of small, medium and large models.
 PRESETS: Mapping[str, tuple[str, dict[str, tuple[int, int]]]] = {
-    "laptop": ("float32", {"small": (32, 1), "medium": (32, 4), "large": (32, 16)}),
+    "laptop": ("auto", {"small": (32, 1), "medium": (32, 4), "large": (32, 16)}),
     "gpu24": ("bfloat16", {"small": (128, 1), "medium": (64, 1), "large": (64, 4)}),
     "gpu80": ("bfloat16", {"small": (256, 1), "medium": (128, 1), "large": (128, 2)}),
 }

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch.utils import deterministic
 
 # Sums are split over threads, so another number of threads gives other last bits, and after some training steps another
 # model (1, 2 and 4 threads: three different sets of weights after 6 steps). With the number fixed, one core and two
@@ -21,8 +22,11 @@ def reproducible(threads: int = THREADS) -> Iterator[None]:
     CUDA's deterministic matrix products need CUBLAS_WORKSPACE_CONFIG, which is set where it is not.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
+    before = torch.get_num_threads(), torch.get_deterministic_debug_mode(), deterministic.fill_uninitialized_memory
     torch.set_num_threads(threads)
+    # Else torch writes NaN into all memory that it asks for, a fifth of a small model's step. No operation of the
+    # deterministic ones reads what has not been written.
+    deterministic.fill_uninitialized_memory = False
     # What use_deterministic_algorithms(True) sets, without its import of torch's compiler, which takes as long as
     # torch's own; who compiles tells it (training.device).
     torch.set_deterministic_debug_mode("error")
@@ -31,6 +35,7 @@ def reproducible(threads: int = THREADS) -> Iterator[None]:
     finally:
         torch.set_num_threads(before[0])
         torch.set_deterministic_debug_mode(before[1])
+        deterministic.fill_uninitialized_memory = before[2]
 
 
 def best_device(device: str = "auto") -> torch.device:

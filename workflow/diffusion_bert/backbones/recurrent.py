@@ -77,7 +77,9 @@ class RecurrentForMaskedLM(ModelOfBases):
         self.stream = nn.LSTM(config.embedded, config.width, config.layers, batch_first=True, dropout=between)
         self.label = nn.Embedding(config.vocab_size, config.mixed)
         self.position = nn.Embedding(config.positions + AROUND, config.mixed)
-        self.mix = nn.Linear(2 * config.width, config.mixed)
+        # Together one layer over both streams; apart, so that what is all masked on the right goes through it once.
+        self.of_left = nn.Linear(config.width, config.mixed)
+        self.of_right = nn.Linear(config.width, config.mixed, bias=False)
         self.ffn_norm = nn.LayerNorm(config.mixed)
         self.ffn_in = nn.Linear(config.mixed, config.expansion * config.mixed)
         self.ffn_out = nn.Linear(config.expansion * config.mixed, config.mixed)
@@ -113,12 +115,11 @@ class RecurrentForMaskedLM(ModelOfBases):
             blank, of_label = self._blank(input_ids[:1])
             ids, labels = torch.cat([ids, blank]), torch.cat([labels, of_label])
         states = self.stream(self._read(ids, labels))[0]
-        left, right = states[: len(input_ids)], states[len(input_ids) :]
+        left, right = self.of_left(states[: len(input_ids)]), self.of_right(states[len(input_ids) :])
         if n < len(input_ids):  # of what is all masked a row of each label will do for all rows of that label
             right = torch.cat([right[:n], right[n:][label[n:] - self.config.first_label]])
-        h = self.mix_streams(
-            left, self._mirrored(right, attention_mask), label, places(attention_mask, self.config.positions)
-        )
+        place = places(attention_mask, self.config.positions)
+        h = self.joined(left + self._mirrored(right, attention_mask), label, place)
         return MaskedLMOutput(logits=self.head(h), hidden_states=(h,) if output_hidden_states else None)
 
     def from_left(self, input_ids: Tensor, attention_mask: Tensor) -> MaskedLMOutput:
@@ -129,10 +130,10 @@ class RecurrentForMaskedLM(ModelOfBases):
         """Framed rows (B, T), all of one length, from left to right."""
         return Walk(self, input_ids, attention_mask)
 
-    def mix_streams(self, left: Tensor, right: Tensor, label: Tensor, place: Tensor) -> Tensor:
-        """The states (B, T, C) that logits are read from: left, right (B, T, W) what the streams know of each place;
+    def joined(self, known: Tensor, label: Tensor, place: Tensor) -> Tensor:
+        """The states (B, T, C) that logits are read from: known (B, T, C), what the streams' states add up to;
         label (B,); place (B, T), as ``places`` gives it."""
-        h = self.mix(torch.cat([left, right], -1)) + self.label(label).unsqueeze(1) + self.position(place)
+        h = known + self.label(label).unsqueeze(1) + self.position(place)
         return self.norm(h + self.dropout(self.ffn_out(gelu(self.ffn_in(self.ffn_norm(self.dropout(h)))))))
 
     def turned(self, ids: Tensor, attention_mask: Tensor) -> Tensor:
@@ -161,7 +162,7 @@ class RecurrentForMaskedLM(ModelOfBases):
 
     @staticmethod
     def _mirrored(states: Tensor, attention_mask: Tensor) -> Tensor:
-        """States (B, T, W) of reverse complements, each moved to the place on the strand as written that it is of."""
+        """States (B, T, C) of reverse complements, each moved to the place on the strand as written that it is of."""
         length = attention_mask.sum(-1, keepdim=True)
         place = (length - torch.arange(states.shape[1], device=states.device)).clamp(min=0)
         place = torch.minimum(place, length - 1)
@@ -182,14 +183,16 @@ class Walk:
         self.label = input_ids[:, 1]
         self.place = places(attention_mask, model.config.positions)
         turned = model.turned(input_ids, attention_mask)
-        self.right = model._mirrored(model.stream(model._read(turned, self.label))[0], attention_mask)
+        right = model.of_right(model.stream(model._read(turned, self.label))[0])
+        self.right = model._mirrored(right, attention_mask)
         read, self.state = model.stream(model._read(input_ids[:, : BEFORE + 1], self.label))
         self.left, self.at = read[:, -1:], BEFORE
 
     def logits(self, rows: Tensor) -> Tensor:
         """(b, V) of rows (b,) at the place that the walk has come to."""
         here = slice(self.at, self.at + 1)
-        h = self.model.mix_streams(self.left[rows], self.right[rows, here], self.label[rows], self.place[rows, here])
+        known = self.model.of_left(self.left[rows]) + self.right[rows, here]
+        h = self.model.joined(known, self.label[rows], self.place[rows, here])
         return self.model.head(h[:, 0])
 
     def read(self, ids: Tensor) -> None:

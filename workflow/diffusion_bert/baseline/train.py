@@ -25,6 +25,7 @@ from diffusion_bert.genome.splits import reverse_complements
 from diffusion_bert.reproducible import best_device, reproducible
 from diffusion_bert.seeds import derive_seed
 from diffusion_bert.tables import TRAINING, WINDOWS, check, read_parquet
+from diffusion_bert.training.device import Precision
 from diffusion_bert.training.optimiser import learning_rate_at
 from diffusion_bert.training.resume import FILE, StoppedError, asked_to_stop, load_checkpoint, save_checkpoint
 
@@ -53,7 +54,8 @@ def train_lstm(
 
     parameters: the network is the widest with at most so many. Windows of strand ``.`` are read on a random strand each
     time, as the diffusion models read them. The learning rate rises over the first steps and falls as a cosine to 0 at
-    the end. Validation, on all windows, after each epoch and at the end. checkpoint_folder: where the state of the run
+    the end. In bfloat16 where the device multiplies in it, as a model's ``precision: auto``; weights and validation are
+    float32. Validation, on all windows, after each epoch and at the end. checkpoint_folder: where the state of the run
     is kept at each validation and found again after a kill, to the same bytes; with one, SIGTERM ends the run after its
     step, by StoppedError. threads: of the CPU; another number gives other last bits. progress: called after each step
     with (steps done, steps in all).
@@ -105,6 +107,7 @@ class _Run:
     steps: int
     seed: int
     optimiser: torch.optim.Optimizer
+    precision: Precision
     identity: dict[str, Any]
     step: int = 0
     # The mean nats a base of each step since the last validation, as tensors not waited for.
@@ -125,11 +128,13 @@ class _Run:
             betas=(0.9, 0.99),
             fused=True,
         )
+        precision = Precision("auto", device)
         log.info(
-            "LSTM of width %d, %s parameters, on %s, %d threads",
+            "LSTM of width %d, %s parameters, on %s in %s, %d threads",
             network.width,
             f"{sum(map(torch.numel, network.parameters())):,}",
             device,
+            precision.name,
             torch.get_num_threads(),
         )
         steps = max(1, math.ceil(epochs * len(train) / BATCH_SIZE))
@@ -139,7 +144,7 @@ class _Run:
         for text in (*train["label"], *validation["sequence"], *validation["label"]):
             data.update(text.encode())
         identity = {"seed": seed, "windows": data.hexdigest(), "steps": steps, "width": network.width}
-        return cls(network, codes, labels, validation, steps, seed, optimiser, identity)
+        return cls(network, codes, labels, validation, steps, seed, optimiser, precision, identity)
 
     def go(
         self,
@@ -185,7 +190,9 @@ class _Run:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate_at(self.step, self.steps, LEARNING_RATE, warmup, "cosine")
         batch = self.codes[torch.from_numpy(turned).to(device), torch.from_numpy(rows).to(device)]
-        nats = nats_of(self.network(batch, self.labels[torch.from_numpy(rows).to(device)]), batch)
+        with self.precision.autocast():
+            logits = self.network(batch, self.labels[torch.from_numpy(rows).to(device)])
+        nats = nats_of(logits.float(), batch)
         loss = nats.sum() / (batch != OTHER).sum().clamp(min=1)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()

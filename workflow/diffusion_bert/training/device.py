@@ -16,7 +16,8 @@ AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class Precision:
-    """``precision`` of a model's config entry on a device: ``float32``, ``tf32``, ``bfloat16`` or ``float16``.
+    """``precision`` of a model's config entry on a device: ``float32``, ``tf32``, ``bfloat16`` or ``float16``; ``auto``
+    is bfloat16 where the device multiplies in it, else float32. ``name``: what it comes to.
 
     Weights, their averages, gradients of weights and losses stay float32 whatever it is. Raises UserError where the
     device does not compute in it.
@@ -28,6 +29,8 @@ class Precision:
                 f"precision is {name}, which needs an NVIDIA GPU; training runs on {device.type}.",
                 "Set precision to float32 or bfloat16.",
             )
+        if name == "auto":
+            name = "bfloat16" if multiplies_bfloat16(device) else "float32"
         self.name, self.device = name, device
         # Small gradients vanish in float16: the loss is scaled, and a step whose gradients overflow is left out.
         self.scaler = torch.amp.GradScaler(device.type, enabled=name == "float16")
@@ -45,6 +48,15 @@ class Precision:
             yield
         finally:
             torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether the device has instructions for products of bfloat16, without which they are slower than float32's:
+    NVIDIA GPUs since Ampere; CPUs with AVX-512 BF16 or AMX."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    found = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 
 
 def forward_of(model: "PreTrainedModel", settings: Mapping[str, Any]) -> nn.Module:

@@ -196,7 +196,8 @@ class _Run:
 
     def say_what_is_trained(self, device: torch.device) -> None:
         n, tokens = len(self.windows), int(self.windows.lengths.sum())
-        log.info("%s on %s, %d threads", self.settings["backbone"], device, torch.get_num_threads())
+        on = device, self.precision.name, torch.get_num_threads()
+        log.info("%s on %s in %s, %d threads", self.settings["backbone"], *on)
         log.info(
             "%s %s (%s tokens an epoch), labels: %s",
             f"{n:,}",
@@ -465,6 +466,7 @@ class _Run:
             "left_to_right": self.objective.left_to_right > 0,
             "settings": dict(self.settings),
             "seed": self.seed,
+            "precision": self.precision.name,
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "windows": len(self.windows),
             "longest_window": int(self.windows.lengths.max()),
