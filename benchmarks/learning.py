@@ -56,7 +56,12 @@ VARIANTS = {
     "ours": {},
     "ours, masks alone": {"masking": {"left_to_right": 0.0}},
     "ours, left to right alone": {"masking": {"left_to_right": 1.0}},
-    "ours, two layers": {"architecture": {"width": 192, "layers": 2}},
+    "ours, adamw": {"optimizer": "adamw"},
+    "ours, two layers": {"architecture": {"width": 235, "layers": 2}},
+    "ours, three quarters": {"masking": {"left_to_right": 0.75}},
+    "ours, one strand": {"reverse_complement": False},
+    "ours, batch 64": {"batch_size": 64},
+    "ours, float32": {"precision": "float32"},
     "convnet": CONVNET,
     ORIGINAL: {
         **CONVNET,

@@ -17,8 +17,8 @@ from diffusion_bert.errors import UserError
 from diffusion_bert.training.masking import Masks, masks_of
 
 TIME_FLOOR = 1e-3  # the smallest time of the schedule that is trained on
-LEFT_TO_RIGHT = 0.75  # the share of rows where the settings leave it open
-AHEAD = 0.25  # the share of rows read from left to right that see some of what is ahead
+LEFT_TO_RIGHT = 0.9  # the share of rows where the settings leave it open
+AHEAD = 1 / 6  # the share of rows read from left to right that see some of what is ahead
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class EveryToken:
     """Learning from all tokens of a pass, each weighing the same: of a share ``left_to_right`` of the rows from left to
     right, of the others from what a uniform share of masks leaves in sight, which is the exact bound.
 
-    A quarter of those read from left to right see, at each token, all on its left and on its right what a uniform share
+    A sixth of those read from left to right see, at each token, all on its left and on its right what a uniform share
     of masks leaves: as in a template whose fixed bases lie ahead.
     """
 
