@@ -167,7 +167,7 @@ class TestEveryToken:
         with pytest.raises(UserError, match=r"masking.left_to_right is 0.5, but the backbone convnet sees"):
             objective_of(asked, convnet, 1.0)
         assert objective_of(SETTINGS, convnet, 1.0).left_to_right == 0
-        assert objective_of(SETTINGS, build(), 1.0).left_to_right == 0.75
+        assert objective_of(SETTINGS, build(), 1.0).left_to_right == 0.9
 
 
 class TestExactProbabilities:
