@@ -237,6 +237,18 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(trained, tmp_pa
     assert {path.name for path in (tmp_path / "a").iterdir()} == set(files)
 
 
+def test_it_trains_in_what_the_processor_multiplies_in(trained, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    for name in ("bfloat16", "float32"):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda name=name: {"avx512_bf16": name == "bfloat16"})
+        train(trained[0], tmp_path / name, epochs=1)
+        assert f"on cpu in {name}, " in caplog.text
+        assert {x.dtype for x in load_lstm(tmp_path / name).state_dict().values()} == {torch.float32}
+    half, full = (json.loads((tmp_path / name / "lstm.json").read_text()) for name in ("bfloat16", "float32"))
+    assert half["validation_bits_per_base"] != full["validation_bits_per_base"]
+    assert half["validation_bits_per_base"] == pytest.approx(full["validation_bits_per_base"], rel=0.02)
+
+
 # An epoch is six steps: just before its checkpoint, just after it, and long after.
 @pytest.mark.parametrize("step", [5, 7, 17])
 @pytest.mark.parametrize("how", ["killed", "asked to stop"])
