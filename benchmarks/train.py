@@ -1,22 +1,17 @@
 """How fast training is, in tokens a second of one small model on the same data, in one run:
 
 - ours: ``train`` as the workflow calls it, without its validations;
-- the limit: nothing but forward pass, backward pass and optimiser, again and again on one batch that lies ready;
-- a plain loop, the original's way: it tokenises in its collate function, pads to the longest of the data set, averages
-  the loss over padding too and waits for the loss of each step.
+- the limit: nothing but forward pass, backward pass and optimiser, again and again on one batch that lies ready, hidden
+  and computed as ours is;
+- a plain loop, the original's way: it tokenises in its collate function, pads to the longest of the data set, masks at
+  random, computes in float32, averages the loss over padding too and waits for the loss of each step.
 
-Goals: at least 0.9 of the limit, and at least twice the plain loop. The second is out of reach where computing is what
-takes the time, as on a CPU: with lengths between half and all, 0.75 of what the plain loop computes is DNA, so that
-padding costs it at most a third, and to tokenise 32 windows or to wait for a loss costs it nothing that shows. A random
-step of 32 windows has a row about as long as the longest of all, so cutting it to its own longest saves next to nothing
-(0.76). What does is ``gradient_accumulation``: the rows of a step, sorted by length, are computed in parts that are
-each cut to their longest (0.93 in 4 parts; the step and its objective stay what they are), here 1.13 times as fast as
-in one. Steps of like lengths would save as much in one piece, but a base would count by the company of its window, so
-steps stay random. Windows of one width, as from peaks, need none of this.
+Goals: at least 0.9 of the limit, and at least twice the plain loop.
 
-Measured on two cores that others used too, --steps 12: 1.04 of the limit, 1.04 of the plain loop, in 4 parts 1.18.
+MEASURED
 
     python benchmarks/train.py [--steps 60] [--batch-size 32] [--length 200] [--threads 1] [--rounds 3] [--parts 4]
+        [--backbone recurrent]
 
 Windows are random, between half of the length and all of it. On a CPU the seconds are those of the process (other work
 on the machine does not count; threads add up), on a GPU those of the clock. All are measured in turn,
@@ -27,12 +22,14 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 
@@ -43,6 +40,8 @@ from diffusion_bert.diffusion import cross_entropy
 from diffusion_bert.reproducible import best_device, reproducible
 from diffusion_bert.tables import WINDOWS, write_parquet
 from diffusion_bert.tokens import BaseTokenizer
+from diffusion_bert.training.device import Precision
+from diffusion_bert.training.objective import objective_of
 from diffusion_bert.training.optimiser import optimisers
 from diffusion_bert.training.train import train
 
@@ -64,7 +63,7 @@ class Data:
         frame = frame.assign(strand=".", track="a", label="a", score=1.0, sequence=self.sequences)
         write_parquet(frame, folder / "windows.parquet", WINDOWS)
         steps = SKIPPED + self.steps
-        filled = model_settings({"backbone": "convnet", "steps": steps, "batch_size": self.batch_size})
+        filled = model_settings({"backbone": arguments.backbone, "steps": steps, "batch_size": self.batch_size})
         self.settings = {**filled, "validate_every": steps, "validation_windows": 1}
         self.tokenizer = BaseTokenizer(["a"])
 
@@ -93,17 +92,16 @@ def ours(data: Data, parts: int = 1) -> float:
     return tokens / (ticks[SKIPPED + data.steps] - ticks[SKIPPED])
 
 
-def loop(data: Data, batches) -> float:
-    """Tokens a second. batches: for each step, what makes (ids, inputs, attention, tokens of DNA), and the loss of
-    (logits, ids)."""
+def loop(data: Data, step_of: Callable[[nn.Module], Callable[[], tuple[Tensor, int]]]) -> float:
+    """Tokens a second. step_of: the model -> what computes a step's loss, and says how many tokens of DNA it had."""
     model, moved_by = data.model()
-    began, tokens = 0.0, 0
-    for step, (make, loss_of) in zip(range(SKIPPED + data.steps), batches, strict=False):
-        if step == SKIPPED:
+    step, began, tokens = step_of(model), 0.0, 0
+    for number in range(SKIPPED + data.steps):
+        if number == SKIPPED:
             began, tokens = data.clock(), 0
-        ids, inputs, attention, count = make()
         model.zero_grad(set_to_none=True)
-        loss_of(model(input_ids=inputs, attention_mask=attention).logits, ids).backward()
+        loss, count = step()
+        loss.backward()
         for optimiser in moved_by:
             optimiser.step()
         tokens += count
@@ -115,14 +113,22 @@ def limit(data: Data) -> float:
     framed = data.tokenizer.frame(data.tokenizer.encode(chosen), ["a"] * len(chosen))
     ids, attention = (torch.from_numpy(x).long().to(data.device) for x in framed)
     allowed = torch.from_numpy(data.tokenizer.is_base).to(data.device)
-    masked = allowed[ids] & (torch.rand(ids.shape, device=data.device) < 0.5)
-    inputs = ids.masked_fill(masked, data.tokenizer.mask_id)
     count = sum(map(len, chosen))
+    precision = Precision(data.settings["precision"], data.device)
 
-    def loss_of(logits, ids):
-        return cross_entropy(logits, ids, masked, allowed).sum() / count
+    def step_of(model):
+        objective, generator = objective_of(data.settings, model, 1.0), torch.Generator(data.device).manual_seed(1)
+        hidden = objective.hide(ids, allowed[ids], data.tokenizer.mask_id, generator)
+        right = {} if hidden.right is None else {"right_ids": hidden.right}
 
-    return loop(data, [(lambda: (ids, inputs, attention, count), loss_of)] * (SKIPPED + data.steps))
+        def step():
+            with precision.autocast():
+                logits = model(input_ids=hidden.inputs, attention_mask=attention, **right).logits
+            return cross_entropy(logits, ids, hidden.counted, allowed).sum() / count, count
+
+        return step
+
+    return loop(data, step_of)
 
 
 def plain(data: Data) -> float:
@@ -130,7 +136,7 @@ def plain(data: Data) -> float:
     ids_of = {base: int(tokenizer.encode([base])[0, 0]) for base in "ACGT"}
     rng = np.random.default_rng(1)
 
-    def make():
+    def batch():
         chosen = [data.sequences[i] for i in rng.integers(0, len(data.sequences), data.batch_size)]
         framed = tokenizer.frame(tokenizer.encode(["A"]), ["a"])[0][0].tolist()
         rows = []
@@ -142,12 +148,17 @@ def plain(data: Data) -> float:
         attention = (ids != tokenizer.pad_id).long()
         return ids, ids.masked_fill(masked, tokenizer.mask_id), attention, sum(map(len, chosen))
 
-    def loss_of(logits, ids):
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids.flatten())
-        loss.item()
-        return loss
+    def step_of(model):
+        def step():
+            ids, inputs, attention, count = batch()
+            logits = model(input_ids=inputs, attention_mask=attention).logits
+            loss = nn.functional.cross_entropy(logits.flatten(0, 1), ids.flatten())
+            loss.item()
+            return loss, count
 
-    return loop(data, [(make, loss_of)] * (SKIPPED + data.steps))
+        return step
+
+    return loop(data, step_of)
 
 
 def padding(data: Data, parts: int) -> dict[str, float]:
@@ -173,6 +184,7 @@ def main() -> None:
         ("parts", 4),
     ):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--backbone", choices=["recurrent", "convnet", "bert"], default="recurrent")
     arguments = parser.parse_args()
     in_parts = f"in {arguments.parts} parts"
     ways = {"ours": ours, in_parts: partial(ours, parts=arguments.parts), "limit": limit, "plain loop": plain}
