@@ -165,7 +165,7 @@ class TestTrainSaveLoad:
         before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
         state = torch.get_rng_state()
         run(data, tmp_path / "model", steps=1, threads=2)
-        assert "convnet on cpu, 2 threads" in caplog.text
+        assert "convnet on cpu in float32, 2 threads" in caplog.text
         assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == before
         assert torch.equal(torch.get_rng_state(), state)
 

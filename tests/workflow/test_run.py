@@ -40,7 +40,7 @@ def test_sequences_are_as_asked(finished):
         assert table["label"].value_counts().to_dict() == {"erythroid": 20, "hepatic": 20}
         assert set(table["length"]) == {100}
         assert table["sequence"].str.fullmatch("[ACGT]{100}").all()
-        assert table["bits_per_base"].between(1, 4).all()
+        assert table["bits_per_base"].between(0.5, 4).all()
         assert list(read_fasta(folder / "sequences.fasta")["sequence"]) == list(table["sequence"])
 
 
