@@ -8,13 +8,13 @@
 
 Goals: at least 0.9 of the limit, and at least twice the plain loop.
 
-Measured on one core with AVX-512 BF16, --steps 30 --rounds 2: 0.99 of the limit, 2.92 times the plain loop. bfloat16 and
-windows read from left to right, of which the right stream reads only what is in sight, make that; to tokenise 32 windows,
-to wait for a loss or to pad costs a CPU little. The convnet (--backbone convnet, --steps 12): 1.00 and
-1.45. A random step of 32 windows has a row about as long as the longest
-of all, so cutting it to its own longest saves next to nothing; ``gradient_accumulation`` sorts the rows of a step by
-length and computes them in parts that are each cut to their longest, which saves padding (0.93 of what is computed is DNA
-in 4 parts, 0.76 in one) and costs the recurrent model more than that (0.88 of the speed).
+Measured on one core with AVX-512 BF16, --steps 30 --rounds 2: 0.99 of the limit, 2.92 times the plain loop. bfloat16
+and windows read from left to right, of which the right stream reads only what is in sight, make that; to tokenise 32
+windows, to wait for a loss or to pad costs a CPU little. The convnet (--backbone convnet, --steps 12): 1.00 and 1.45. A
+random step of 32 windows has a row about as long as the longest of all, so cutting it to its own longest saves next to
+nothing; ``gradient_accumulation`` sorts the rows of a step by length and computes them in parts that are each cut to
+their longest, which saves padding (0.93 of what is computed is DNA in 4 parts, 0.76 in one) and costs the recurrent
+model more than that (0.88 of the speed).
 
     python benchmarks/train.py [--steps 60] [--batch-size 32] [--length 200] [--threads 1] [--rounds 3] [--parts 4]
         [--backbone recurrent]
