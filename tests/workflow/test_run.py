@@ -41,6 +41,7 @@ def test_sequences_are_as_asked(finished):
         assert set(table["length"]) == {100}
         assert table["sequence"].str.fullmatch("[ACGT]{100}").all()
         assert table["bits_per_base"].between(0.5, 4).all()
+        assert 1 < table["bits_per_base"].mean() < 2.2  # between what the planted sequences have and chance
         assert list(read_fasta(folder / "sequences.fasta")["sequence"]) == list(table["sequence"])
 
 
