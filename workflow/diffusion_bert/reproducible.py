@@ -24,8 +24,8 @@ def reproducible(threads: int = THREADS) -> Iterator[None]:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = torch.get_num_threads(), torch.get_deterministic_debug_mode(), deterministic.fill_uninitialized_memory
     torch.set_num_threads(threads)
-    # Else torch writes NaN into all memory that it asks for, so that it shows who reads what nobody has written: a tenth
-    # of a small model's step. The deterministic operations write first; weights are the same bytes without.
+    # Else torch writes NaN into all memory that it asks for, so that it shows who reads what nobody has written: a
+    # tenth of a small model's step. The deterministic operations write first; weights are the same bytes without.
     deterministic.fill_uninitialized_memory = False
     # What use_deterministic_algorithms(True) sets, without its import of torch's compiler, which takes as long as
     # torch's own; who compiles tells it (training.device).
