@@ -1,4 +1,4 @@
-"""torch set up so that the same seed gives the same bytes, however many cores the machine has, and as fast as it can."""
+"""torch set up so that the same seed gives the same bytes, however many cores the machine has, and soon."""
 
 import ctypes
 import os

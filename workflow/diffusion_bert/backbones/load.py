@@ -61,7 +61,6 @@ def build_model(settings: Mapping[str, Any], tokenizer: Tokenizer, max_length: i
                 vocab_size=tokenizer.vocab_size,
                 pad_token_id=tokenizer.pad_id,
                 mask_token_id=tokenizer.mask_id,
-                first_label=tokenizer.no_label_id,
                 complement=(tokenizer.encode(["ACGT"])[0].tolist(), tokenizer.encode(["TGCA"])[0].tolist()),
                 positions=max_length,
                 dropout=dropout,

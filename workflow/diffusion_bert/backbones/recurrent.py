@@ -24,10 +24,10 @@ from diffusion_bert.backbones.bases import AROUND, BEFORE, ModelOfBases, places
 
 
 class RecurrentConfig(PretrainedConfig):
-    """vocab_size, pad_token_id and mask_token_id as the tokenizer's; first_label: the id of the first label (all ids
-    from there on are labels); complement: the ids of A, C, G, T and of their complements; positions: the longest
-    trained window, in tokens of DNA; embedded: channels that a token is read as; width: of each LSTM layer; layers: of
-    each stream; mixed: channels of what the two streams are mixed into; expansion: of its feed-forward layer.
+    """vocab_size, pad_token_id and mask_token_id as the tokenizer's; complement: the ids of A, C, G, T and of their
+    complements; positions: the longest trained window, in tokens of DNA; embedded: channels that a token is read as;
+    width: of each LSTM layer; layers: of each stream; mixed: channels of what the two streams are mixed into;
+    expansion: of its feed-forward layer.
     """
 
     model_type = "diffusion_bert_recurrent"
@@ -38,7 +38,6 @@ class RecurrentConfig(PretrainedConfig):
         vocab_size: int = 10,
         pad_token_id: int = 0,
         mask_token_id: int = 3,
-        first_label: int = 9,
         complement: tuple[tuple[int, ...], tuple[int, ...]] = ((5, 6, 7, 8), (8, 7, 6, 5)),
         positions: int = 200,
         embedded: int = 32,
@@ -51,7 +50,6 @@ class RecurrentConfig(PretrainedConfig):
     ):
         self.vocab_size = vocab_size
         self.mask_token_id = mask_token_id
-        self.first_label = first_label
         self.complement = [list(ids) for ids in complement]
         self.positions = positions
         self.embedded = embedded
@@ -77,7 +75,7 @@ class RecurrentForMaskedLM(ModelOfBases):
         self.stream = nn.LSTM(config.embedded, config.width, config.layers, batch_first=True, dropout=between)
         self.label = nn.Embedding(config.vocab_size, config.mixed)
         self.position = nn.Embedding(config.positions + AROUND, config.mixed)
-        # Together one layer over both streams; apart, so that what is all masked on the right goes through it once.
+        # One layer over both streams; apart, since the right one has nothing to say of most rows of a batch.
         self.of_left = nn.Linear(config.width, config.mixed)
         self.of_right = nn.Linear(config.width, config.mixed, bias=False)
         self.ffn_norm = nn.LayerNorm(config.mixed)
@@ -104,22 +102,17 @@ class RecurrentForMaskedLM(ModelOfBases):
         **unused,
     ) -> MaskedLMOutput:
         """right_ids (b, T), b <= B: what the right stream reads of the first b rows, framed and padded as input_ids
-        are; the others' right is all masked. Without it both streams read input_ids."""
+        are; of the others it sees nothing. Without it both streams read input_ids."""
         if attention_mask is None:
             attention_mask = (input_ids != self.config.pad_token_id).long()
         right_ids = input_ids if right_ids is None else right_ids
         label, n = input_ids[:, 1], len(right_ids)
         turned = self.turned(right_ids, attention_mask[:n])
-        ids, labels = torch.cat([input_ids, turned]), torch.cat([label, label[:n]])
-        if n < len(input_ids):
-            blank, of_label = self._blank(input_ids[:1])
-            ids, labels = torch.cat([ids, blank]), torch.cat([labels, of_label])
-        states = self.stream(self._read(ids, labels))[0]
-        left, right = self.of_left(states[: len(input_ids)]), self.of_right(states[len(input_ids) :])
-        if n < len(input_ids):  # of what is all masked a row of each label will do for all rows of that label
-            right = torch.cat([right[:n], right[n:][label[n:] - self.config.first_label]])
-        place = places(attention_mask, self.config.positions)
-        h = self.joined(left + self._mirrored(right, attention_mask), label, place)
+        states = self.stream(self._read(torch.cat([input_ids, turned]), torch.cat([label, label[:n]])))[0]
+        left = self.of_left(states[: len(label)])
+        right = self.right(states[len(label) :], turned, attention_mask[:n])
+        known = torch.cat([left[:n] + right, left[n:]])
+        h = self.joined(known, label, places(attention_mask, self.config.positions))
         return MaskedLMOutput(logits=self.head(h), hidden_states=(h,) if output_hidden_states else None)
 
     def from_left(self, input_ids: Tensor, attention_mask: Tensor) -> MaskedLMOutput:
@@ -129,6 +122,12 @@ class RecurrentForMaskedLM(ModelOfBases):
     def walk(self, input_ids: Tensor, attention_mask: Tensor) -> "Walk":
         """Framed rows (B, T), all of one length, from left to right."""
         return Walk(self, input_ids, attention_mask)
+
+    def right(self, states: Tensor, turned: Tensor, attention_mask: Tensor) -> Tensor:
+        """What the right stream has to say (B, T, C) at each place of the strand as written, from its states
+        (B, T, W) of reverse complements turned (B, T): nothing where it has seen nothing but masks."""
+        seen = pad(turned[:, BEFORE:-1] != self.config.mask_token_id, (BEFORE + 1, 0)).cumsum(-1) > 0
+        return self._mirrored(self.of_right(states) * seen.unsqueeze(-1), attention_mask)
 
     def joined(self, known: Tensor, label: Tensor, place: Tensor) -> Tensor:
         """The states (B, T, C) that logits are read from: known (B, T, C), what the streams' states add up to;
@@ -147,13 +146,6 @@ class RecurrentForMaskedLM(ModelOfBases):
         end = attention_mask.sum(-1, keepdim=True) - 1  # where [SEP] is
         dna = (place >= BEFORE) & (place < end)
         return opposite.gather(1, torch.where(dna, end + BEFORE - 1 - place, place))
-
-    def _blank(self, row: Tensor) -> tuple[Tensor, Tensor]:
-        """A row of masks for each label (L, T), framed as row (1, T) is, and the labels (L,)."""
-        labels = torch.arange(self.config.first_label, self.config.vocab_size, device=row.device)
-        blank = torch.full((len(labels), row.shape[1]), self.config.mask_token_id, device=row.device)
-        blank[:, 0], blank[:, 1] = row[0, 0], labels
-        return blank, labels
 
     def _read(self, ids: Tensor, labels: Tensor) -> Tensor:
         """What a stream is given at each place (B, T, E): the token before it, and the label."""
@@ -183,8 +175,7 @@ class Walk:
         self.label = input_ids[:, 1]
         self.place = places(attention_mask, model.config.positions)
         turned = model.turned(input_ids, attention_mask)
-        right = model.of_right(model.stream(model._read(turned, self.label))[0])
-        self.right = model._mirrored(right, attention_mask)
+        self.right = model.right(model.stream(model._read(turned, self.label))[0], turned, attention_mask)
         read, self.state = model.stream(model._read(input_ids[:, : BEFORE + 1], self.label))
         self.left, self.at = read[:, -1:], BEFORE
 

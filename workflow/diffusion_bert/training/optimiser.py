@@ -46,7 +46,8 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:
-    """The matrix with all its singular values brought near 1 (0.7 to 1.2), five steps of Newton-Schulz."""
+    """The matrix with all its singular values brought near 1 (0.7 to 1.2): five steps of Newton-Schulz, in the
+    precision of the autocast block that it is called in."""
     a, b, c = _QUINTIC
     x = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     x = x / (x.norm() + 1e-7)

@@ -28,6 +28,7 @@ from diffusion_bert.seeds import derive_seed
 from diffusion_bert.tables import TRAINING, empty
 from diffusion_bert.tokens import Tokenizer
 from diffusion_bert.training.adapt import adapt, cost, without_adapters
+from diffusion_bert.training.budget import Budget
 from diffusion_bert.training.checkpoints import save_model_folder
 from diffusion_bert.training.data import RowStream, TokenisedWindows, labels_in, read_data
 from diffusion_bert.training.device import Precision, forward_of
@@ -103,20 +104,6 @@ def train(
     return curve
 
 
-def steps_of(settings: Mapping[str, Any], windows: int) -> int | None:
-    """The number of steps: ``steps``, or as many as so many ``epochs`` over the windows take; None where ``minutes``
-    say how long. Exactly one of the three is set."""
-    steps, epochs, minutes = settings["steps"], settings["epochs"], settings["minutes"]
-    if [steps, epochs, minutes].count(None) != 2:
-        raise UserError(
-            f"steps is {steps}, epochs is {epochs} and minutes is {minutes}: exactly one says how long to train.",
-            "Set one of them to a number and the others to null.",
-        )
-    if minutes is not None:
-        return None
-    return steps if steps is not None else max(1, math.ceil(epochs * windows / settings["batch_size"]))
-
-
 @dataclass
 class _Run:
     settings: Mapping[str, Any]
@@ -130,12 +117,9 @@ class _Run:
     precision: Precision
     average: AveragedWeights
     optimisers: list[torch.optim.Optimizer]
-    steps: int | None
+    budget: Budget
     team: Team
     identity: dict[str, Any]
-    step: int = 0
-    used: float = 0.0  # seconds of training up to the step, those of earlier runs included
-    done: float = 0.0  # share of the budget, 0 to 1
     # The bound of each step since the last validation, nats a base, as tensors not waited for.
     bounds: list[Tensor] = field(default_factory=list)
     curve: list[dict[str, float]] = field(default_factory=list)
@@ -162,7 +146,7 @@ class _Run:
             frames[0], tokenizer, str(train_parquet), device, reverse_complement=settings["reverse_complement"]
         )
         held_out = TokenisedWindows.of(frames[1], tokenizer, str(validation_parquet), device)
-        steps = steps_of(settings, len(windows))
+        budget = Budget.of(settings, len(windows))
         model = starting_model(settings, backbone, tokenizer, int(windows.lengths.max()), seed).to(device)
         if backbone is not None and not settings["reinit"]:
             refuse_worse_than_guess(model, held_out, backbone, seed)
@@ -187,7 +171,7 @@ class _Run:
             precision=precision,
             average=AveragedWeights(model, settings["ema"]),
             optimisers=optimisers(model, settings["optimizer"], settings["learning_rate"], settings["weight_decay"]),
-            steps=steps,
+            budget=budget,
             team=team,
             identity={"seed": seed, "windows": data.hexdigest(), **settings, "track": None},
         )
@@ -208,9 +192,9 @@ class _Run:
         rows, generator = self.stream().rows(0), torch.Generator(device=device)
         passes = self.settings["gradient_accumulation"]
         price, seconds = cost(self.model, lambda: next(self.losses(rows, generator))[0], passes)
-        steps = self.steps or max(1, round(60 * self.settings["minutes"] / seconds))
+        steps = self.budget.steps or max(1, round(self.budget.seconds / seconds))
         batches = steps * self.settings["batch_size"] / n
-        about = "" if self.steps else "about "
+        about = "" if self.budget.steps else "about "
         log.info("%s%s steps of %d windows = %.2f epochs", about, f"{steps:,}", self.settings["batch_size"], batches)
         log.info("%s, about %s in all", price, timedelta(seconds=round(seconds * steps)))
         if device.type == "cpu":
@@ -218,6 +202,11 @@ class _Run:
                 "no accelerator answers: training runs on the CPU and takes about %s",
                 timedelta(seconds=round(seconds * steps)),
             )
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self.budget.step
 
     def stream(self) -> RowStream:
         """Which rows each step takes."""
@@ -235,19 +224,19 @@ class _Run:
         device = self.windows.ids.device
         generator = torch.Generator(device=device)
         began = spoke = since = time.monotonic()
-        first, tokens, earlier = self.step, 0, self.used
-        while self.done < 1 and not self.stopped_early():
-            rows = stream.rows(self.step)
+        budget = self.budget
+        first, tokens, earlier = budget.step, 0, budget.used
+        while budget.done < 1 and not self.stopped_early():
+            rows = stream.rows(budget.step)
             self.bounds.append(self.one_step(rows, generator))
             tokens += int(self.windows.lengths[rows].sum())
-            self.step += 1
+            budget.step += 1
             now = time.monotonic()
-            self.used, to_stop = self.team.agree(earlier + now - began, asked.is_set())
-            self.done = self.share()
+            budget.used, to_stop = self.team.agree(earlier + now - began, asked.is_set())
             if progress is not None:
-                progress(self.step, self.steps_in_all())
-            last = self.done >= 1
-            if self.to_validate() or last:
+                progress(budget.step, budget.steps_in_all())
+            last = budget.done >= 1
+            if budget.validation_due(len(self.curve)) or last:
                 mean = self.mean_bound(stream)
                 self.bounds.clear()
                 speed = tokens / max(now - since, 1e-9)
@@ -265,34 +254,17 @@ class _Run:
                     self.mean_bound(stream)  # weights that are no numbers are nothing to go on from
                 self.checkpoint(checkpoint_folder)
                 raise StoppedError(
-                    f"SIGTERM came: training stopped after step {self.step} of {self.steps_in_all()}, which is kept in "
-                    f"{checkpoint_folder}.",
+                    f"SIGTERM came: training stopped after step {self.step} of {budget.steps_in_all()}, which is kept "
+                    f"in {checkpoint_folder}.",
                     "Run the same again: it goes on from there.",
                 )
-
-    def share(self) -> float:
-        """How much of the budget, in steps or in time, has been used."""
-        if self.steps is not None:
-            return self.step / self.steps
-        return min(1.0, self.used / (60 * self.settings["minutes"]))
-
-    def steps_in_all(self) -> int:
-        """The number of steps; where the budget is in minutes, as many as it will have been at the speed so far."""
-        if self.steps is not None:
-            return self.steps
-        return round(self.step / self.done) if self.done else 1
-
-    def to_validate(self) -> bool:
-        """Whether a validation is due after this step: every so many, or else twenty times in all."""
-        if self.settings["validate_every"] or self.steps is not None:
-            return self.step % (self.settings["validate_every"] or max(1, self.steps // 20)) == 0
-        return self.done >= (len(self.curve) + 1) / 20
 
     def one_step(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """One update of the weights; the bound that the batch estimates, nats a base, as a tensor not waited for."""
         settings = self.settings
+        steps = self.budget.steps_in_all()
         rate = learning_rate_at(
-            self.step, self.steps_in_all(), settings["learning_rate"], settings["warmup_steps"], settings["decay"]
+            self.step, steps, settings["learning_rate"], settings["warmup_steps"], settings["decay"]
         )
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
@@ -309,7 +281,8 @@ class _Run:
         if settings["clip"] is not None:
             nn.utils.clip_grad_norm_(self.average.sources(), settings["clip"])
         for optimiser in self.optimisers:
-            scaler.step(optimiser)
+            with self.precision.autocast():  # Muon's products may be as coarse as those of the pass
+                scaler.step(optimiser)
         scaler.update()
         self.average.update(self.step)
         return total
@@ -409,7 +382,7 @@ class _Run:
 
     def say(self, began: float, first: int, numbers: Mapping[str, float]) -> None:
         """A line of the log: how far, how good, when it ends."""
-        steps = self.steps_in_all()
+        steps = self.budget.steps_in_all()
         left = (time.monotonic() - began) / (self.step - first) * (steps - self.step)
         parts = [f"step {self.step:,} of {steps:,}", f"training {numbers['train_bits_per_base']:.4f}"]
         if "validation_bits_per_base" in numbers:
@@ -427,7 +400,7 @@ class _Run:
             state = {
                 "identity": self.identity,
                 "step": self.step,
-                "used": self.used,
+                "used": self.budget.used,
                 "curve": self.curve,
                 "scaler": self.precision.scaler.state_dict(),
                 "best_bits": self.best_bits,
@@ -442,8 +415,7 @@ class _Run:
         found = load_checkpoint(folder, self.model, self.optimisers, self.identity) if folder is not None else None
         if found is not None:
             state, weights = found
-            self.step, self.used, self.curve = state["step"], state["used"], state["curve"]
-            self.done = self.share()
+            self.budget.step, self.budget.used, self.curve = state["step"], state["used"], state["curve"]
             self.precision.scaler.load_state_dict(state["scaler"])
             self.best_bits, self.best_step = state["best_bits"], state["best_step"]
             self.best = weights.get("best", {})
