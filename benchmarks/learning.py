@@ -1,23 +1,24 @@
 """Who learns most from the same windows in the same CPU time: test bits a base, in one run of
 
 - ours: a model with the default settings, trained as the workflow trains it, or with some of them changed (VARIANTS);
+- ours, tiles first: half of its time on tiles of the training chromosomes (``--tiles``), then on the windows;
 - a convnet, which learns from masked bases alone, and the original's objective on it: times from .15 to .9 only, no
   weights, AdamW at 1e-3, no strands turned;
 - the LSTM of as many parameters, the learned baseline of the evaluation;
 - the best Markov chain: order, prior and pooling chosen on validation, both strands counted.
 
     python benchmarks/learning.py results/splits [--minutes 12] [--seeds 1] [--learners ours lstm markov ...]
-        [--windows 1000] [--passes 16] [--keep FOLDER]
+        [--windows 1000] [--passes 16] [--keep FOLDER] [--tiles results/tiles]
 
 The splits are those of a finished run (``snakemake windows`` is enough), for example of config/human_tf or
-config/yeast. Seconds are of the process, one thread: other work on the machine does not count, but that it slows caches
-and clocks does. Each learner first takes a few steps to see how many it may take, so that its learning rate ends at 0
-with its time; the seconds that it took in fact stand in the table. Bits are those of test windows drawn at random, the
-same for all: exact for LSTM and chain and from left to right, an upper bound for masks, estimated without bias from
-``--passes`` masks a window. ``less`` is the mean difference from the chain of the same windows, with the standard error
-of that mean; all of several seeds are in the table. ``new`` is the same over the test windows that are no near
-duplicates (identity of at least .9, either strand) of training windows: repeats flatter whoever remembers, a chain of
-high order first.
+config/yeast, whose tiles are made on the way. Seconds are of the process, one thread: other work on the machine does
+not count, but that it slows caches and clocks does. Each learner first takes a few steps to see how many it may take,
+so that its learning rate ends at 0 with its time; the seconds that it took in fact stand in the table. Bits are those
+of test windows drawn at random, the same for all: exact for LSTM and chain and from left to right, an upper bound for
+masks, estimated without bias from ``--passes`` masks a window. ``less`` is the mean difference from the chain of the
+same windows, with the standard error of that mean; all of several seeds are in the table. ``new`` is the same over the
+test windows that are no near duplicates (identity of at least .9, either strand) of training windows: repeats flatter
+whoever remembers, a chain of high order first.
 """
 
 import argparse
@@ -50,10 +51,12 @@ TRIED = 30  # steps that tell what one costs
 VALIDATION_WINDOWS = 500
 
 ORIGINAL = "original objective"
+TILES_FIRST = "ours, tiles first"
 CONVNET = {"backbone": "convnet"}
 # What differs from the defaults.
 VARIANTS = {
     "ours": {},
+    TILES_FIRST: {},
     "ours, masks alone": {"masking": {"left_to_right": 0.0}},
     "ours, left to right alone": {"masking": {"left_to_right": 1.0}},
     "ours, adamw": {"optimizer": "adamw"},
@@ -96,15 +99,26 @@ def in_time(learn: Callable[[int], None], seconds: float) -> float:
     return time.process_time() - began
 
 
-def learn_model(name: str, splits: Path, seed: int, seconds: float, folder: Path) -> float:
-    """Train a diffusion model into the folder."""
-    settings = {**model_settings({"steps": TRIED, **VARIANTS[name]}), "validation_windows": VALIDATION_WINDOWS}
+def learn_model(
+    changes: dict,
+    tables: Path,
+    seed: int,
+    seconds: float,
+    folder: Path,
+    data: str = "windows",
+    start: Path | None = None,
+) -> float:
+    """Train a diffusion model with these changes of the defaults into the folder. tables: where those of training and
+    validation are; data: what they hold; start: the folder of the model to begin with."""
+    settings = {**model_settings({"steps": TRIED, **changes}), "validation_windows": VALIDATION_WINDOWS, "data": data}
 
     def narrow(n: int, floor: float, generator=None):
         return 0.15 + 0.75 * stratified_times(n, 0.0, generator)
 
     as_published = (
-        patch("diffusion_bert.training.objective.stratified_times", narrow) if name == ORIGINAL else nullcontext()
+        patch("diffusion_bert.training.objective.stratified_times", narrow)
+        if changes is VARIANTS[ORIGINAL]
+        else nullcontext()
     )
 
     def learn(steps: int) -> None:
@@ -112,7 +126,7 @@ def learn_model(name: str, splits: Path, seed: int, seconds: float, folder: Path
         of_now = {**settings, "steps": steps, "epochs": None, "minutes": None, "validate_every": None}
         if steps <= 3 * TRIED:
             of_now["validate_every"] = steps
-        train(splits / "train.parquet", splits / "validation.parquet", of_now, seed, folder)
+        train(tables / "train.parquet", tables / "validation.parquet", of_now, seed, folder, backbone=start)
 
     with as_published:
         return in_time(learn, seconds)
@@ -138,11 +152,14 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=1000)
     parser.add_argument("--passes", type=int, default=16)
     parser.add_argument("--parameters", type=int, default=700_000, help="of the LSTM, at most")
+    parser.add_argument("--tiles", type=Path, help=f"folder of the tiles that {TILES_FIRST!r} begins with")
     parser.add_argument("--keep", type=Path, help="where the models stay")
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.learners) - {"markov", "lstm", *VARIANTS})
     if unknown:
         parser.error(f"unknown learner {unknown[0]!r}; there are markov, lstm, {', '.join(VARIANTS)}")
+    if TILES_FIRST in arguments.learners and arguments.tiles is None:
+        parser.error(f"{TILES_FIRST!r} needs --tiles")
 
     split = {
         name: read_parquet(arguments.splits / f"{name}.parquet", WINDOWS) for name in ("train", "validation", "test")
@@ -177,7 +194,11 @@ def main() -> None:
                     took = learn_lstm(arguments.splits, len(split["train"]), arguments.parameters, own, seconds, folder)
                     line(name, seed, took, load_lstm(folder).bits_per_base(sequences, labels))
                 elif name != "markov":
-                    took = learn_model(name, arguments.splits, own, seconds, folder)
+                    took, before = 0.0, None
+                    if name == TILES_FIRST:
+                        before = folder.with_name(f"{folder.name}_tiles")
+                        took = learn_model({}, arguments.tiles, own, seconds / 2, before, "tiles")
+                    took += learn_model(VARIANTS[name], arguments.splits, own, seconds - took, folder, start=before)
                     denoiser = load_model_folder(folder)
                     if denoiser.left_to_right:
                         line(name, seed, took, bits_per_base(denoiser, sequences, labels)[0])
