@@ -7,8 +7,6 @@ from contextlib import contextmanager
 import torch
 from torch.utils import deterministic
 
-from diffusion_bert.memory import freed_memory_kept
-
 # Sums are split over threads, so another number of threads gives other last bits, and after some training steps another
 # model (1, 2 and 4 threads: three different sets of weights after 6 steps). With the number fixed, one core and two
 # give the same bytes. Another kind of processor may still differ: its matrix products are other code.
@@ -19,8 +17,7 @@ THREADS = 1
 
 @contextmanager
 def reproducible(threads: int = THREADS) -> Iterator[None]:
-    """Inside the block: a fixed number of threads and deterministic algorithms, and freed memory is kept
-    (``freed_memory_kept``); as before once it ends.
+    """Inside the block: a fixed number of threads and deterministic algorithms; as before once it ends.
 
     CUDA's deterministic matrix products need CUBLAS_WORKSPACE_CONFIG, which is set where it is not.
     """
@@ -34,8 +31,7 @@ def reproducible(threads: int = THREADS) -> Iterator[None]:
     # torch's own; who compiles tells it (training.device).
     torch.set_deterministic_debug_mode("error")
     try:
-        with freed_memory_kept():
-            yield
+        yield
     finally:
         torch.set_num_threads(before[0])
         torch.set_deterministic_debug_mode(before[1])
