@@ -294,7 +294,7 @@ def test_all_tokens_are_judged_from_all_others_in_one_pass():
         torch.testing.assert_close(found[:, place], log_probs.gather(1, column[:, None])[:, 0].exp())
 
 
-def test_muon_leaves_recurrent_layers_to_adamw():
+def test_muon_leaves_recurrent_layers_to_adamw_which_decays_their_matrices():
     model = build()
     muon, adamw = optimisers(model, "muon", 0.01, 0.1)
     of_muon = {id(p) for group in muon.param_groups for p in group["params"]}
@@ -303,6 +303,9 @@ def test_muon_leaves_recurrent_layers_to_adamw():
     assert {id(layer.weight) for layer in layers} == of_muon
     everything = of_muon | {id(p) for group in adamw.param_groups for p in group["params"]}
     assert everything == {id(p) for p in model.parameters()}
+    of_stream = {id(p) for name, p in model.stream.named_parameters() if name.startswith("weight")}
+    assert {id(p) for p in adamw.param_groups[0]["params"]} == of_stream
+    assert [group["weight_decay"] for group in adamw.param_groups] == [0.1, 0.0]
 
 
 @pytest.fixture

@@ -60,31 +60,37 @@ def orthogonalised(matrix: Tensor) -> Tensor:
 def optimisers(
     model: "PreTrainedModel", name: str, learning_rate: float, weight_decay: float
 ) -> list[torch.optim.Optimizer]:
-    """``adamw``: AdamW for all. ``muon``: Muon for what is decayed, AdamW for the rest.
+    """``adamw``: AdamW for all. ``muon``: Muon for matrices and convolutions, AdamW for the rest.
 
-    Decayed are the matrices and convolutions, and not norms, biases, embeddings, depthwise convolutions, or the last
-    layer, whose rows are tokens as those of an embedding are; nor recurrent layers, which learn less with Muon in the
-    same time (four matrices in one, used at each base).
+    The rest are norms, biases, embeddings, depthwise convolutions, the last layer, whose rows are tokens as those of an
+    embedding are, and recurrent layers, which learn less with Muon in the same time (four matrices in one, used at each
+    base). Matrices and convolutions decay, those of recurrent layers included.
     """
-    apart = {id(model.get_output_embeddings().weight)}
+    apart, recurrent = {id(model.get_output_embeddings().weight)}, set()
     for module in model.modules():
         if isinstance(module, nn.Embedding) or (isinstance(module, nn.Conv1d) and module.groups > 1):
             apart.add(id(module.weight))
         elif isinstance(module, nn.RNNBase):
-            apart.update(map(id, module.parameters()))
-    matrices, others = [], []
+            recurrent.update(map(id, module.parameters()))
+    own, decayed, others = [], [], []
     for parameter in trainable(model).values():
-        (matrices if parameter.ndim >= 2 and id(parameter) not in apart else others).append(parameter)
-    rest = {"params": others, "weight_decay": 0.0}
+        if parameter.ndim < 2 or id(parameter) in apart:
+            others.append(parameter)
+        elif id(parameter) in recurrent or name == "adamw":
+            decayed.append(parameter)
+        else:
+            own.append(parameter)
+    adamw = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}],
+        lr=learning_rate,
+        betas=(0.9, 0.98),
+        fused=True,
+    )
     if name == "muon":
-        return [Muon(matrices, learning_rate, weight_decay), _adamw([rest], learning_rate)]
+        return [Muon(own, learning_rate, weight_decay), adamw]
     if name == "adamw":
-        return [_adamw([{"params": matrices, "weight_decay": weight_decay}, rest], learning_rate)]
+        return [adamw]
     raise ValueError(f"optimiser must be adamw or muon, got {name!r}")
-
-
-def _adamw(groups: list[dict], learning_rate: float) -> torch.optim.AdamW:
-    return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98), fused=True)
 
 
 def learning_rate_at(step: int, steps: int, peak: float, warmup_steps: int, decay: str) -> float:
