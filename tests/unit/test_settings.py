@@ -70,17 +70,19 @@ def test_the_architectures_defaults_are_those_of_the_backbone(tmp_path):
     assert config["models"]["b"]["architecture"]["layers"] == 2
 
 
-def test_the_learning_rate_is_that_of_the_backbone(tmp_path):
+def test_learning_rate_and_weight_decay_are_those_of_the_backbone(tmp_path):
     models = {
         "a": {},
         "b": {"start_from": "a"},
         "c": {"backbone": "convnet"},
         "d": {"start_from": "c"},
-        "e": {"learning_rate": 0.1},
+        "e": {"learning_rate": 0.1, "weight_decay": 0.0},
     }
     config = load(tmp_path, GOOD.replace("models:\n  a: {}\n", yaml.safe_dump({"models": models})))
     rates = {name: model["learning_rate"] for name, model in config["models"].items()}
     assert rates == {"a": 0.005, "b": 0.005, "c": 0.003, "d": 0.003, "e": 0.1}
+    decays = {name: model["weight_decay"] for name, model in config["models"].items()}
+    assert decays == {"a": 0.1, "b": 0.1, "c": 0.01, "d": 0.01, "e": 0.0}
 
 
 def test_steps_and_minutes_stand_instead_of_epochs(tmp_path):

@@ -41,7 +41,7 @@ class RecurrentConfig(PretrainedConfig):
         complement: tuple[tuple[int, ...], tuple[int, ...]] = ((5, 6, 7, 8), (8, 7, 6, 5)),
         positions: int = 200,
         embedded: int = 32,
-        width: int = 288,
+        width: int = 336,
         layers: int = 1,
         mixed: int = 128,
         expansion: int = 2,

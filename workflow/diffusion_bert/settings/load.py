@@ -16,7 +16,8 @@ from diffusion_bert.settings.messages import Config, Place, at_line, dotted, exp
 from diffusion_bert.settings.models import given_problems
 
 # Of models from scratch, measured on the data of config/human_tf and of config/config.yaml.
-_LEARNING_RATE = {"recurrent": 0.005, "other": 0.003}
+_OF_RECURRENT = {"learning_rate": 0.005, "weight_decay": 0.1}
+_OF_OTHERS = {"learning_rate": 0.003, "weight_decay": 0.01}
 
 
 def load_config(config: Mapping[str, Any], files: list[str | Path], schema: Path) -> Config:
@@ -48,8 +49,9 @@ def load_config(config: Mapping[str, Any], files: list[str | Path], schema: Path
     for name, model in filled["models"].items():
         first = _first(name, filled["models"])
         _follow_preset(model, plain["models"][name], first)
-        if model["learning_rate"] is None:
-            model["learning_rate"] = _LEARNING_RATE["recurrent" if first["backbone"] == "recurrent" else "other"]
+        for key, value in (_OF_RECURRENT if first["backbone"] == "recurrent" else _OF_OTHERS).items():
+            if model[key] is None:
+                model[key] = value
     tiles = filled["tiles"]
     tiles["width"] = tiles["width"] or filled["windows"]["width"]
     tiles["stride"] = tiles["stride"] or tiles["width"]
