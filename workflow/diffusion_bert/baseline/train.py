@@ -32,7 +32,7 @@ from diffusion_bert.training.resume import FILE, StoppedError, asked_to_stop, lo
 log = logging.getLogger(__name__)
 
 # Chosen on human TF windows of 100 bp, held for all data.
-BATCH_SIZE, LEARNING_RATE, WARMUP_STEPS, WEIGHT_DECAY, CLIP = 32, 3e-3, 100, 0.01, 1.0
+BATCH_SIZE, LEARNING_RATE, WARMUP_STEPS, WEIGHT_DECAY, CLIP = 32, 3e-3, 100, 0.1, 1.0
 SECONDS_BETWEEN_LINES = 30.0
 _BITS = 1 / math.log(2)
 
