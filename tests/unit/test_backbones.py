@@ -13,7 +13,7 @@ CONVNET = {"backbone": "convnet", "dropout": 0.0, "architecture": SETTINGS["arch
 RECURRENT = {
     "backbone": "recurrent",
     "dropout": 0.0,
-    "architecture": {"embedded": 8, "width": 12, "layers": 2, "mixed": 16, "expansion": 2},
+    "architecture": {"embedded": 8, "kmer": 3, "width": 12, "layers": 2, "mixed": 16, "expansion": 2},
 }
 BERT = {
     "backbone": "bert",

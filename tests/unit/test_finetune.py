@@ -127,7 +127,7 @@ def test_any_other_backbone_takes_labels(data, name):
 def test_a_model_that_starts_from_another(data, architecture):
     sizes = {
         "bert": {"width": 16, "layers": 1, "heads": 2, "expansion": 2},
-        "recurrent": {"embedded": 8, "width": 12, "layers": 1, "mixed": 16, "expansion": 2},
+        "recurrent": {"embedded": 8, "kmer": 3, "width": 12, "layers": 1, "mixed": 16, "expansion": 2},
     }
     settings = {**SETTINGS, "backbone": architecture, "comb_factor": 1.0, "steps": 60, "validate_every": 60}
     settings |= {"architecture": sizes.get(architecture, SETTINGS["architecture"])}

@@ -34,7 +34,7 @@ from diffusion_bert.training.train import train
 RECURRENT = {
     "backbone": "recurrent",
     "dropout": 0.0,
-    "architecture": {"embedded": 8, "width": 12, "layers": 2, "mixed": 16, "expansion": 2},
+    "architecture": {"embedded": 8, "kmer": 3, "width": 12, "layers": 2, "mixed": 16, "expansion": 2},
 }
 TOKENIZER = BaseTokenizer(["a", "b"])
 IS_BASE = torch.from_numpy(TOKENIZER.is_base)
@@ -104,6 +104,23 @@ class TestWhatAPredictionDependsOn:
         torch.testing.assert_close(mixed[:1], logits(model, ids, attention)[:1], atol=1e-5, rtol=1e-5)
         alone = logits(model, ids, attention, right_ids=ids[:0])
         torch.testing.assert_close(mixed[1:], alone[1:], atol=1e-5, rtol=1e-5)
+
+    @pytest.mark.parametrize("kmer", [0, 1, 2, 5])
+    def test_which_kmer_a_base_is_read_with(self, kmer):
+        model = build(kmer=kmer)
+        ids, _ = framed(["ACGTNAACC", "GATTACAGA"])
+        given = model._read(ids, ids[:, 1])
+        plain = model.tokens(torch.nn.functional.pad(ids[:, :-1], (1, 0))) + model.tokens(ids[:, 1]).unsqueeze(1)
+        for row, sequence in enumerate(["ACGTNAACC", "GATTACAGA"]):
+            for place in range(len(sequence) + 1):
+                before = sequence[max(0, place - kmer) : place]
+                if not kmer:
+                    expected = torch.zeros(8)
+                elif len(before) < kmer or "N" in before:
+                    expected = model.kmers.weight[4**kmer]
+                else:
+                    expected = model.kmers.weight[sum("ACGT".index(b) * 4**i for i, b in enumerate(before))]
+                torch.testing.assert_close((given - plain)[row, 2 + place], expected)
 
     def test_what_the_right_stream_reads_instead(self):
         model = build()
@@ -216,6 +233,16 @@ class TestWalk:
         monkeypatch.setattr(Denoiser, "walks", False)
         pd.testing.assert_frame_equal(walked, generate(as_denoiser(build()), **asked))
 
+    @pytest.mark.parametrize("kmer", [0, 1, 10])
+    def test_it_reads_the_kmers_of_full_passes(self, kmer):
+        model = build(kmer=kmer)
+        ids, attention = framed(["ACGTTGCATCGA", "GGNACCCATTAC"], ["a", "b"])
+        walk, rows = model.walk(ids, attention), torch.arange(2)
+        for place in range(12):
+            full = logits(model, ids, attention)[:, place]
+            torch.testing.assert_close(walk.logits(rows), full, atol=1e-5, rtol=1e-5)
+            walk.read(ids[:, 2 + place])
+
     def test_it_costs_two_passes(self):
         passes = []
         model = build()
@@ -304,7 +331,7 @@ def test_muon_leaves_recurrent_layers_to_adamw_which_decays_their_matrices():
     everything = of_muon | {id(p) for group in adamw.param_groups for p in group["params"]}
     assert everything == {id(p) for p in model.parameters()}
     of_stream = {id(p) for name, p in model.stream.named_parameters() if name.startswith("weight")}
-    assert {id(p) for p in adamw.param_groups[0]["params"]} == of_stream
+    assert {id(p) for p in adamw.param_groups[0]["params"]} == of_stream | {id(model.kmers.weight)}
     assert [group["weight_decay"] for group in adamw.param_groups] == [0.1, 0.0]
 
 

@@ -64,7 +64,7 @@ def test_the_architectures_defaults_are_those_of_the_backbone(tmp_path):
         tmp_path,
         GOOD.replace("a: {}", "a: {}\n  b: {backbone: bert, architecture: {layers: 2}}\n  c: {backbone: convnet}"),
     )
-    assert set(config["models"]["a"]["architecture"]) == {"embedded", "width", "layers", "mixed", "expansion"}
+    assert set(config["models"]["a"]["architecture"]) == {"embedded", "kmer", "width", "layers", "mixed", "expansion"}
     assert "stem_kernel" in config["models"]["c"]["architecture"]
     assert set(config["models"]["b"]["architecture"]) == {"width", "layers", "heads", "expansion"}
     assert config["models"]["b"]["architecture"]["layers"] == 2

@@ -49,7 +49,8 @@ def parameters_of(backbone: str, architecture: Mapping[str, Any]) -> float | Non
     (DNABERT-2-117M), a folder by the size of its weights, taken for float32.
     """
     if backbone == "recurrent":
-        return 8 * architecture["layers"] * architecture["width"] ** 2
+        of_kmers = architecture["embedded"] * 4 ** architecture["kmer"]
+        return of_kmers + 8 * architecture["layers"] * architecture["width"] ** 2
     if architecture:
         blocks = architecture.get("layers") or len(architecture["dilations"]) + architecture["attention_layers"]
         return blocks * (4 + 3 * architecture["expansion"]) * architecture["width"] ** 2

@@ -7,7 +7,9 @@ arXiv:1901.10277). So one pass predicts every base, masked or not, from the othe
 where other masked language models learn from those that are masked (``diffusion``).
 
 Both streams are one set of weights: the right one reads the reverse complement, so that a motif learned on one strand
-is known on the other.
+is known on the other. They read each base with the k-mer that ends at it, which has an embedding of its own (as in
+Huang et al. 2025, "Over-Tokenized Transformer", arXiv:2501.16975): memory that costs a look-up, where it would cost the
+LSTM width.
 
 The streams may read different things. Where the right one sees only masks, the base at i is predicted from the bases on
 its left: p(x) is then the product of the predictions, exact, and from one pass. ``Walk`` draws that way at the cost of
@@ -26,8 +28,8 @@ from diffusion_bert.backbones.bases import AROUND, BEFORE, ModelOfBases, places
 class RecurrentConfig(PretrainedConfig):
     """vocab_size, pad_token_id and mask_token_id as the tokenizer's; complement: the ids of A, C, G, T and of their
     complements; positions: the longest trained window, in tokens of DNA; embedded: channels that a token is read as;
-    width: of each LSTM layer; layers: of each stream; mixed: channels of what the two streams are mixed into;
-    expansion: of its feed-forward layer.
+    kmer: how many bases the k-mers have that a base is read with, 0 for none; width: of each LSTM layer; layers: of
+    each stream; mixed: channels of what the two streams are mixed into; expansion: of its feed-forward layer.
     """
 
     model_type = "diffusion_bert_recurrent"
@@ -41,6 +43,7 @@ class RecurrentConfig(PretrainedConfig):
         complement: tuple[tuple[int, ...], tuple[int, ...]] = ((5, 6, 7, 8), (8, 7, 6, 5)),
         positions: int = 200,
         embedded: int = 32,
+        kmer: int = 6,
         width: int = 336,
         layers: int = 1,
         mixed: int = 128,
@@ -53,6 +56,7 @@ class RecurrentConfig(PretrainedConfig):
         self.complement = [list(ids) for ids in complement]
         self.positions = positions
         self.embedded = embedded
+        self.kmer = kmer
         self.width = width
         self.layers = layers
         self.mixed = mixed
@@ -67,11 +71,14 @@ class RecurrentForMaskedLM(ModelOfBases):
     config_class = RecurrentConfig
     base_model_prefix = "recurrent"
     leave_one_out = True
+    decaying_embeddings = ("kmers",)  # few of a data set's k-mers are frequent; what chance wrote into the others fades
 
     def __init__(self, config: RecurrentConfig):
         super().__init__(config)
         between = config.dropout if config.layers > 1 else 0.0
         self.tokens = nn.Embedding(config.vocab_size, config.embedded)
+        if config.kmer:
+            self.kmers = nn.Embedding(4**config.kmer + 1, config.embedded)
         self.stream = nn.LSTM(config.embedded, config.width, config.layers, batch_first=True, dropout=between)
         self.label = nn.Embedding(config.vocab_size, config.mixed)
         self.position = nn.Embedding(config.positions + AROUND, config.mixed)
@@ -148,9 +155,20 @@ class RecurrentForMaskedLM(ModelOfBases):
         return opposite.gather(1, torch.where(dna, end + BEFORE - 1 - place, place))
 
     def _read(self, ids: Tensor, labels: Tensor) -> Tensor:
-        """What a stream is given at each place (B, T, E): the token before it, and the label."""
+        """What a stream is given at each place (B, T, E): the token before it, the k-mer before it, and the label."""
         before = pad(ids[:, :-1], (1, 0), value=self.config.pad_token_id)
-        return self.tokens(before) + self.tokens(labels).unsqueeze(1)
+        given = self.tokens(before) + self.tokens(labels).unsqueeze(1)
+        return given + self.kmers(self._kmers_of(before)) if self.config.kmer else given
+
+    def _kmers_of(self, ids: Tensor) -> Tensor:
+        """The k-mer (B, T) that ends at each place of ids (B, T), as a number to the base 4; 4**k where one of its
+        tokens is no A, C, G or T."""
+        digits = torch.full_like(ids, 4)
+        for digit, base in enumerate(self.config.complement[0]):
+            digits = torch.where(ids == base, digit, digits)
+        kmers = pad(digits, (self.config.kmer - 1, 0), value=4).unfold(-1, self.config.kmer, 1)
+        number = (kmers * 4 ** torch.arange(self.config.kmer, device=ids.device)).sum(-1)
+        return torch.where((kmers < 4).all(-1), number, 4**self.config.kmer)
 
     @staticmethod
     def _mirrored(states: Tensor, attention_mask: Tensor) -> Tensor:
@@ -172,7 +190,7 @@ class Walk:
 
     def __init__(self, model: RecurrentForMaskedLM, input_ids: Tensor, attention_mask: Tensor):
         self.model = model
-        self.label = input_ids[:, 1]
+        self.ids, self.label = input_ids.clone(), input_ids[:, 1]
         self.place = places(attention_mask, model.config.positions)
         turned = model.turned(input_ids, attention_mask)
         self.right = model.right(model.stream(model._read(turned, self.label))[0], turned, attention_mask)
@@ -188,6 +206,7 @@ class Walk:
 
     def read(self, ids: Tensor) -> None:
         """Go on to the next place: ids (B,), the tokens at this one."""
-        given = self.model.tokens(ids) + self.model.tokens(self.label)
-        self.left, self.state = self.model.stream(given.unsqueeze(1), self.state)
+        self.ids[:, self.at] = ids
         self.at += 1
+        seen = self.ids[:, max(0, self.at - max(1, self.model.config.kmer)) : self.at + 1]
+        self.left, self.state = self.model.stream(self.model._read(seen, self.label)[:, -1:], self.state)

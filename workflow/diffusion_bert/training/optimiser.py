@@ -64,19 +64,23 @@ def optimisers(
 
     The rest are norms, biases, embeddings, depthwise convolutions, the last layer, whose rows are tokens as those of an
     embedding are, and recurrent layers, which learn less with Muon in the same time (four matrices in one, used at each
-    base). Matrices and convolutions decay, those of recurrent layers included.
+    base). Matrices and convolutions decay, those of recurrent layers included, and the embeddings that the model names
+    (``decaying_embeddings``).
     """
-    apart, recurrent = {id(model.get_output_embeddings().weight)}, set()
-    for module in model.modules():
-        if isinstance(module, nn.Embedding) or (isinstance(module, nn.Conv1d) and module.groups > 1):
+    apart, of_adamw = {id(model.get_output_embeddings().weight)}, set()
+    decaying = getattr(model, "decaying_embeddings", ())
+    for path, module in model.named_modules():
+        if path in decaying:
+            of_adamw.add(id(module.weight))
+        elif isinstance(module, nn.Embedding) or (isinstance(module, nn.Conv1d) and module.groups > 1):
             apart.add(id(module.weight))
         elif isinstance(module, nn.RNNBase):
-            recurrent.update(map(id, module.parameters()))
+            of_adamw.update(map(id, module.parameters()))
     own, decayed, others = [], [], []
     for parameter in trainable(model).values():
         if parameter.ndim < 2 or id(parameter) in apart:
             others.append(parameter)
-        elif id(parameter) in recurrent or name == "adamw":
+        elif id(parameter) in of_adamw or name == "adamw":
             decayed.append(parameter)
         else:
             own.append(parameter)
