@@ -43,7 +43,7 @@ class RecurrentConfig(PretrainedConfig):
         complement: tuple[tuple[int, ...], tuple[int, ...]] = ((5, 6, 7, 8), (8, 7, 6, 5)),
         positions: int = 200,
         embedded: int = 32,
-        kmer: int = 6,
+        kmer: int = 7,
         width: int = 336,
         layers: int = 1,
         mixed: int = 128,
@@ -71,7 +71,6 @@ class RecurrentForMaskedLM(ModelOfBases):
     config_class = RecurrentConfig
     base_model_prefix = "recurrent"
     leave_one_out = True
-    decaying_embeddings = ("kmers",)  # few of a data set's k-mers are frequent; what chance wrote into the others fades
 
     def __init__(self, config: RecurrentConfig):
         super().__init__(config)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 # The quintic iteration of Muon's reference (Jordan et al. 2024) that drives all singular values towards 1.
 _QUINTIC = (3.4445, -4.7750, 2.0315)
+_DECAY_OF_KMERS = 3.0  # over that of matrices; measured in docs/training.md
 
 
 class Muon(torch.optim.Optimizer):
@@ -64,28 +65,30 @@ def optimisers(
 
     The rest are norms, biases, embeddings, depthwise convolutions, the last layer, whose rows are tokens as those of an
     embedding are, and recurrent layers, which learn less with Muon in the same time (four matrices in one, used at each
-    base). Matrices and convolutions decay, those of recurrent layers included, and the embeddings that the model names
-    (``decaying_embeddings``).
+    base). Matrices and convolutions decay, those of recurrent layers included, and an embedding of k-mers (``kmers``)
+    three times as fast: what a few windows wrote there would else be remembered.
     """
-    apart, of_adamw = {id(model.get_output_embeddings().weight)}, set()
-    decaying = getattr(model, "decaying_embeddings", ())
+    apart, recurrent, kmers = {id(model.get_output_embeddings().weight)}, set(), set()
     for path, module in model.named_modules():
-        if path in decaying:
-            of_adamw.add(id(module.weight))
+        if path == "kmers":
+            kmers.add(id(module.weight))
         elif isinstance(module, nn.Embedding) or (isinstance(module, nn.Conv1d) and module.groups > 1):
             apart.add(id(module.weight))
         elif isinstance(module, nn.RNNBase):
-            of_adamw.update(map(id, module.parameters()))
-    own, decayed, others = [], [], []
+            recurrent.update(map(id, module.parameters()))
+    own, decayed, of_kmers, others = [], [], [], []
     for parameter in trainable(model).values():
         if parameter.ndim < 2 or id(parameter) in apart:
             others.append(parameter)
-        elif id(parameter) in of_adamw or name == "adamw":
+        elif id(parameter) in kmers:
+            of_kmers.append(parameter)
+        elif id(parameter) in recurrent or name == "adamw":
             decayed.append(parameter)
         else:
             own.append(parameter)
+    decay = (decayed, weight_decay), (of_kmers, _DECAY_OF_KMERS * weight_decay), (others, 0.0)
     adamw = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}],
+        [{"params": parameters, "weight_decay": own_decay} for parameters, own_decay in decay],
         lr=learning_rate,
         betas=(0.9, 0.98),
         fused=True,
