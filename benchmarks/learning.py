@@ -61,6 +61,8 @@ VARIANTS = {
     "ours, masks alone": {"masking": {"left_to_right": 0.0}},
     "ours, left to right alone": {"masking": {"left_to_right": 1.0}},
     "ours, adamw": {"optimizer": "adamw"},
+    "ours, no k-mers": {"architecture": {"kmer": 0}},
+    "ours, 8-mers": {"architecture": {"kmer": 8}},
     "ours, two layers": {"architecture": {"width": 235, "layers": 2}},
     "ours, three quarters": {"masking": {"left_to_right": 0.75}},
     "ours, one strand": {"reverse_complement": False},

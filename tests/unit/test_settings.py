@@ -456,6 +456,8 @@ def test_sizes_of_backbones(tmp_path):
         ("convnet", {**SETTINGS["architecture"], "width": 128}),
         ("bert", {"width": 128, "layers": 4, "heads": 4, "expansion": 2}),
         ("dnabert2", {"width": 128, "layers": 4, "heads": 4, "expansion": 2}),
+        ("recurrent", {"embedded": 32, "kmer": 7, "width": 336, "layers": 1, "mixed": 128, "expansion": 2}),
+        ("recurrent", {"embedded": 32, "kmer": 9, "width": 64, "layers": 1, "mixed": 128, "expansion": 2}),
     ):
         model = build_model({"backbone": backbone, "architecture": sizes, "dropout": 0.0}, tokenizer, 200)
         real = sum(p.numel() for p in model.parameters())
