@@ -141,6 +141,13 @@ def test_methods_are_filled_in_for_labelled_sequences_too():
     ):
         assert words in said
     assert "None" not in said
+    config["models"] = {
+        "k": {"backbone": "recurrent", "epochs": 4, "architecture": {"kmer": 7}},
+        "b": {"backbone": "recurrent", "epochs": 4, "architecture": {"kmer": 0}},
+    }
+    said = " ".join(methods(config, None, None, {}))
+    assert "k (LSTM layers that read bases from either end, each with the 7-mer that ends at it, linear" in said
+    assert "b (LSTM layers that read bases from either end, linear" in said
     del config["samplers"]["g"]
     assert "The guide is" not in " ".join(methods(config, None, None, {}))
 

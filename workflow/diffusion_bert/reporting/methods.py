@@ -21,7 +21,7 @@ _ORACLE = "oracle"  # as the scorer of a guide
 
 _KINDS = {
     "convnet": "a network of dilated convolutions",
-    "recurrent": "LSTM layers that read from either end",
+    "recurrent": "LSTM layers that read bases from either end",
     "bert": "a small BERT transformer",
 }
 _WEIGHTS = {
@@ -120,6 +120,8 @@ def _models(config: Mapping) -> str:
             share = (settings.get("masking") or {}).get("left_to_right")
             share = "most" if share is None else f"{share:.0%}"
             weight = f" every base of a pass counted, {share} of the windows read from left to right,"
+            kmer = (settings.get("architecture") or {}).get("kmer")
+            kind += f", each with the {kmer}-mer that ends at it" if kmer else ""
         parts.append(
             f"{name} ({kind}, {settings.get('schedule', 'linear')} schedule,{weight} at most {length} "
             f"in batches of {settings.get('batch_size', '?')}, learning rate {settings.get('learning_rate', '?')})"
