@@ -7,9 +7,9 @@ arXiv:1901.10277). So one pass predicts every base, masked or not, from the othe
 where other masked language models learn from those that are masked (``diffusion``).
 
 Both streams are one set of weights: the right one reads the reverse complement, so that a motif learned on one strand
-is known on the other. They read each base with the k-mer that ends at it, which has an embedding of its own (as in
+is known on the other. They may read each base with the k-mer that ends at it, which has an embedding of its own (as in
 Huang et al. 2025, "Over-Tokenized Transformer", arXiv:2501.16975): memory that costs a look-up, where it would cost the
-LSTM width.
+LSTM width. It is for many windows and few passes, since it remembers more than what they have in common.
 
 The streams may read different things. Where the right one sees only masks, the base at i is predicted from the bases on
 its left: p(x) is then the product of the predictions, exact, and from one pass. ``Walk`` draws that way at the cost of
@@ -43,7 +43,7 @@ class RecurrentConfig(PretrainedConfig):
         complement: tuple[tuple[int, ...], tuple[int, ...]] = ((5, 6, 7, 8), (8, 7, 6, 5)),
         positions: int = 200,
         embedded: int = 32,
-        kmer: int = 7,
+        kmer: int = 0,
         width: int = 336,
         layers: int = 1,
         mixed: int = 128,
