@@ -24,7 +24,7 @@ FORKS.set_forkserver_preload(
     ["test_kill", "diffusion_bert.training.train", "diffusion_bert.backbones.convnet", "peft.tuners.tuners_utils"]
 )
 STEPS, EVERY = 60, 7
-MOMENTS = ["half written", "written", "renamed", "model half in place", "model in place"]
+MOMENTS = ["begun", "half written", "written", "renamed", "model half in place", "model in place"]
 
 
 def run(folder, name, moment=None):
@@ -40,8 +40,11 @@ def run(folder, name, moment=None):
             os.kill(os.getpid(), signal.SIGKILL)
 
     def dying_in_the_write(tensors, path, **more):
-        save_file(tensors, path, **more)
         calls.append(path)
+        if len(calls) == 3 and moment == "begun":  # safetensors writes under a name like this first
+            path.with_name(".tmpAbCdEf").write_bytes(bytes(100))
+            die_if("begun")
+        save_file(tensors, path, **more)
         if len(calls) == 3:
             if moment == "half written":
                 os.truncate(path, Path(path).stat().st_size // 2)
@@ -159,7 +162,7 @@ def test_killed_while_it_writes(data, folder, moment):
     process = start(folder, moment=moment)
     process.join()
     assert process.exitcode == -signal.SIGKILL
-    reached = {"half written": 2, "written": 2, "renamed": 3}.get(moment, STEPS // EVERY) * EVERY
+    reached = {"begun": 2, "half written": 2, "written": 2, "renamed": 3}.get(moment, STEPS // EVERY) * EVERY
     finished(folder, data / "whole")
     assert f"going on after step {reached}" in (folder / "log").read_text()
 

@@ -489,12 +489,12 @@ class TestOptimiser:
         assert isinstance(muon, Muon)
         assert {names[id(p)] for p in muon.param_groups[0]["params"]} == inner
         assert muon.param_groups[0]["weight_decay"] == 0.5
-        assert adamw.param_groups[0]["params"] == []
-        assert {names[id(p)] for p in adamw.param_groups[1]["params"]} == set(names.values()) - inner
-        assert adamw.param_groups[1]["weight_decay"] == 0.0
+        assert [len(group["params"]) for group in adamw.param_groups[:2]] == [0, 0]
+        assert {names[id(p)] for p in adamw.param_groups[2]["params"]} == set(names.values()) - inner
+        assert adamw.param_groups[2]["weight_decay"] == 0.0
         (alone,) = optimisers(model, "adamw", 0.1, 0.5)
         assert {names[id(p)] for p in alone.param_groups[0]["params"]} == inner
-        assert [group["weight_decay"] for group in alone.param_groups] == [0.5, 0.0]
+        assert [group["weight_decay"] for group in alone.param_groups] == [0.5, 1.5, 0.0]
         with pytest.raises(ValueError, match="optimiser must be adamw or muon"):
             optimisers(model, "sgd", 0.1, 0.5)
 

@@ -27,7 +27,13 @@ from diffusion_bert.seeds import derive_seed
 from diffusion_bert.tables import TRAINING, WINDOWS, check, read_parquet
 from diffusion_bert.training.device import Precision
 from diffusion_bert.training.optimiser import learning_rate_at
-from diffusion_bert.training.resume import FILE, StoppedError, asked_to_stop, load_checkpoint, save_checkpoint
+from diffusion_bert.training.resume import (
+    StoppedError,
+    asked_to_stop,
+    load_checkpoint,
+    remove_checkpoint,
+    save_checkpoint,
+)
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +100,7 @@ def train_lstm(
     }
     save_lstm(folder, network, settings, frame)
     if checkpoint_folder is not None:
-        (Path(checkpoint_folder) / FILE).unlink(missing_ok=True)
+        remove_checkpoint(checkpoint_folder)
     return frame
 
 

@@ -7,6 +7,7 @@ to stop, so that it writes one, is here too.
 import json
 import logging
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ from diffusion_bert.tables import written_beside
 from diffusion_bert.training.optimiser import trainable
 
 FILE = "checkpoint.safetensors"
+# A folder of its own to write in: safetensors begins under a random name, which a kill would leave behind for good.
+_PART = ".checkpoint.part"
 ERROR = "error.json"
 log = logging.getLogger(__name__)
 
@@ -52,10 +55,22 @@ def save_checkpoint(
         for key, value in _owner(parameter, optimisers).state[parameter].items():
             tensors[f"optimiser.{key}.{name}"] = value
     tensors = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
-    with written_beside(Path(folder) / FILE) as part:
+    shutil.rmtree(Path(folder) / _PART, ignore_errors=True)
+    part = Path(folder) / _PART / FILE
+    part.parent.mkdir(parents=True)
+    try:
         save_file(tensors, part, metadata={"state": json.dumps(state)})
         with part.open("rb") as written:
             os.fsync(written.fileno())  # else a machine that fails may keep the new name and not its content
+        part.replace(Path(folder) / FILE)
+    finally:
+        shutil.rmtree(part.parent, ignore_errors=True)
+
+
+def remove_checkpoint(folder: str | Path) -> None:
+    """Remove what ``save_checkpoint`` wrote to the folder, and what a kill in the midst of it left there."""
+    (Path(folder) / FILE).unlink(missing_ok=True)
+    shutil.rmtree(Path(folder) / _PART, ignore_errors=True)
 
 
 def load_checkpoint(

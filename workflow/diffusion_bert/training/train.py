@@ -35,7 +35,13 @@ from diffusion_bert.training.device import Precision, forward_of
 from diffusion_bert.training.distributed import Team
 from diffusion_bert.training.objective import EveryToken, Masked, objective_of
 from diffusion_bert.training.optimiser import AveragedWeights, learning_rate_at, optimisers, trainable
-from diffusion_bert.training.resume import FILE, StoppedError, asked_to_stop, load_checkpoint, save_checkpoint
+from diffusion_bert.training.resume import (
+    StoppedError,
+    asked_to_stop,
+    load_checkpoint,
+    remove_checkpoint,
+    save_checkpoint,
+)
 from diffusion_bert.training.start import refuse_worse_than_guess, starting_model, starting_tokenizer
 from diffusion_bert.training.tracking import Point, package_of, tracked
 from diffusion_bert.training.validation import Validation
@@ -100,7 +106,7 @@ def train(
             run.go(checkpoint_folder, progress, point, asked)
         curve = run.finish(folder)
     if checkpoint_folder is not None and team.leads:
-        (Path(checkpoint_folder) / FILE).unlink(missing_ok=True)
+        remove_checkpoint(checkpoint_folder)
     return curve
 
 
