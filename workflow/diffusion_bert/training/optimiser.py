@@ -68,27 +68,27 @@ def optimisers(
     base). Matrices and convolutions decay, those of recurrent layers included, and an embedding of k-mers (``kmers``)
     three times as fast: what a few windows wrote there would else be remembered.
     """
-    apart, recurrent, kmers = {id(model.get_output_embeddings().weight)}, set(), set()
+    # What AdamW moves whatever the optimiser, by id -> decay, over that of matrices.
+    of_adamw = {id(model.get_output_embeddings().weight): 0.0}
     for path, module in model.named_modules():
         if path == "kmers":
-            kmers.add(id(module.weight))
+            of_adamw[id(module.weight)] = _DECAY_OF_KMERS
         elif isinstance(module, nn.Embedding) or (isinstance(module, nn.Conv1d) and module.groups > 1):
-            apart.add(id(module.weight))
+            of_adamw[id(module.weight)] = 0.0
         elif isinstance(module, nn.RNNBase):
-            recurrent.update(map(id, module.parameters()))
-    own, decayed, of_kmers, others = [], [], [], []
+            of_adamw.update((id(parameter), 1.0) for parameter in module.parameters())
+    own, groups = [], {1.0: [], _DECAY_OF_KMERS: [], 0.0: []}
     for parameter in trainable(model).values():
-        if parameter.ndim < 2 or id(parameter) in apart:
-            others.append(parameter)
-        elif id(parameter) in kmers:
-            of_kmers.append(parameter)
-        elif id(parameter) in recurrent or name == "adamw":
-            decayed.append(parameter)
+        if parameter.ndim < 2:
+            groups[0.0].append(parameter)
+        elif id(parameter) in of_adamw:
+            groups[of_adamw[id(parameter)]].append(parameter)
+        elif name == "adamw":
+            groups[1.0].append(parameter)
         else:
             own.append(parameter)
-    decay = (decayed, weight_decay), (of_kmers, _DECAY_OF_KMERS * weight_decay), (others, 0.0)
     adamw = torch.optim.AdamW(
-        [{"params": parameters, "weight_decay": own_decay} for parameters, own_decay in decay],
+        [{"params": parameters, "weight_decay": decay * weight_decay} for decay, parameters in groups.items()],
         lr=learning_rate,
         betas=(0.9, 0.98),
         fused=True,
